@@ -1,10 +1,9 @@
-//! The HTTP API: OpenAI's chat completions over a [`Backend`].
+//! The HTTP API over the served [`Models`].
 //!
 //! The guards are not part of this module; [`fence`](crate::fence) wraps the router with them.
 
 use std::{
     sync::Arc,
-    thread,
     time::{Duration, SystemTime},
 };
 
@@ -14,12 +13,11 @@ use axum::{
 };
 use stockade::Fence;
 
-use crate::{backend::Backend, server::Sources};
+use crate::{blocking_pool::BlockingPool, config::UnknownFields, models::Models, server::Sources};
 
 mod body;
 mod chat;
 mod health;
-mod image;
 mod models;
 pub(crate) mod refusals;
 
@@ -48,39 +46,33 @@ pub(crate) mod routes {
 
 /// The state shared by the handlers.
 pub(crate) struct Api {
-    backend: Arc<dyn Backend>,
+    models: Models,
     /// Reports the health of its stores and sources.
     fence: Fence,
     sources: Sources,
     limits: ApiLimits,
-    decode_pool: image::DecodePool,
+    /// Parses large bodies.
+    parse_pool: BlockingPool,
     started: SystemTime,
 }
 
 /// The operator's limits for the handlers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ApiLimits {
-    pub(crate) chat: ChatLimits,
     /// How long a client may take to send a body.
     pub(crate) body_timeout: Duration,
-    /// The longest side of an image as the model sees it, in pixels.
-    pub(crate) max_image_side: u32,
+    /// Whether unknown fields are refused or ignored.
+    pub(crate) unknown_fields: UnknownFields,
 }
 
 /// The router, without the fence.
-pub(crate) fn router(
-    backend: Arc<dyn Backend>,
-    fence: Fence,
-    sources: Sources,
-    limits: ApiLimits,
-) -> Router {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
+pub(crate) fn router(models: Models, fence: Fence, sources: Sources, limits: ApiLimits) -> Router {
     let api = Arc::new(Api {
-        backend,
+        models,
         fence,
         sources,
         limits,
-        decode_pool: image::DecodePool::new(cores),
+        parse_pool: BlockingPool::per_core(),
         started: SystemTime::now(),
     });
     Router::new()

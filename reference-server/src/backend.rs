@@ -1,17 +1,22 @@
-//! The interface between the HTTP API and the model.
+//! The interface between the HTTP API and the models.
 //!
-//! The API depends only on this module. It passes messages with decoded images, never URLs or
-//! paths, and reads a stream of text back. Dropping the [`Generation`] cancels it: the backend
-//! stops the model and releases the slot.
+//! The API passes chats with inline images, never URLs or paths, and reads a stream of events
+//! back. Dropping the [`Generation`] cancels it: the backend stops the model and releases the
+//! slot.
 
 use std::{fmt, pin::Pin, time::Duration};
 
 use futures_util::{Stream, future::BoxFuture};
-use image::DynamicImage;
 use stockade_core::context::RequestContext;
 
+use crate::chat::{ChatRequest, Event, Usage};
+
+#[cfg(feature = "mistralrs")]
 mod mistralrs;
 
+#[cfg(all(test, feature = "mistralrs"))]
+pub(crate) use self::mistralrs::decode;
+#[cfg(feature = "mistralrs")]
 pub use self::mistralrs::{Device, MistralRs, MistralRsConfig, ModelSource, Quantise};
 
 /// A model that answers chats. The server shares it in an `Arc`.
@@ -29,14 +34,18 @@ pub trait Backend: Send + Sync + 'static {
     ///
     /// Resolves when the generation has started. Dropping the future leaves the queue.
     ///
-    /// Reports to [`ChatRequest::meter`] while the model works: the prompt tokens when the prefill
-    /// starts, and each token when it is generated. If the client disconnects or the deadline
-    /// passes, the future or the [`Generation`] is dropped, and the reported usage is charged.
+    /// Reports to the meter while the model works: the prompt tokens when the prefill starts, and
+    /// each token when it is generated. If the client disconnects or the deadline passes, the
+    /// future or the [`Generation`] is dropped, and the reported usage is charged.
     ///
     /// # Errors
     /// Returns a [`BackendError`] if the model is not ready, the queue is full, or the model does
     /// not support the request.
-    fn chat(&self, request: ChatRequest) -> BoxFuture<'static, Result<Generation, BackendError>>;
+    fn chat(
+        &self,
+        request: ChatRequest,
+        meter: UsageMeter,
+    ) -> BoxFuture<'static, Result<Generation, BackendError>>;
 }
 
 /// A snapshot of the backend's status.
@@ -44,9 +53,7 @@ pub trait Backend: Send + Sync + 'static {
 pub struct Status {
     /// Whether the backend accepts chats.
     pub phase: Phase,
-    /// The model's name, which clients send in `model`.
-    pub model: String,
-    /// `cpu`, `cuda:0`, …
+    /// Where the model runs: `cpu`, `cuda:0`, `upstream`, …
     pub device: String,
 }
 
@@ -70,17 +77,6 @@ pub enum Phase {
     /// Loading failed or the engine died; the text is one line with the cause and the remedy, for
     /// `/health/details`.
     Failed(String),
-}
-
-/// A chat, validated as far as that needs no model.
-#[derive(Clone, Debug)]
-pub struct ChatRequest {
-    /// The messages, oldest first; never empty.
-    pub messages: Vec<Message>,
-    /// How tokens are sampled, and when generation stops.
-    pub sampling: Sampling,
-    /// Receives the token usage while the model works.
-    pub meter: UsageMeter,
 }
 
 /// Reports the token usage of a chat while the model works, for the token budget and the audit
@@ -122,80 +118,8 @@ impl UsageMeter {
     }
 }
 
-/// A message of a chat.
-#[derive(Clone, Debug)]
-pub struct Message {
-    /// The author's role.
-    pub role: Role,
-    /// The text parts, joined.
-    pub text: String,
-    /// The decoded images.
-    pub images: Vec<DynamicImage>,
-}
-
-/// The role of a message's author.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Role {
-    /// Instructions (`system`, `developer`).
-    System,
-    /// The client.
-    User,
-    /// The model.
-    Assistant,
-}
-
-/// Sampling parameters.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sampling {
-    /// The maximum number of generated tokens.
-    pub max_tokens: usize,
-    /// From 0, which is greedy, to 2.
-    pub temperature: f64,
-    /// The nucleus mass in `(0, 1]`; 1 keeps all tokens.
-    pub top_p: f64,
-    /// The same seed, request and model produce the same text.
-    pub seed: Option<u64>,
-    /// Stop sequences: generation ends before the first match, which is not part of the text.
-    pub stop: Vec<String>,
-}
-
 /// A running generation. Dropping it cancels the model's work.
 pub type Generation = Pin<Box<dyn Stream<Item = Result<Event, BackendError>> + Send>>;
-
-/// An event of a generation: any number of `Text`, then one `Done`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Event {
-    /// More text; never empty, and always whole characters.
-    Text(String),
-    /// The end of the generation.
-    Done {
-        /// Why the generation ended.
-        finish: FinishReason,
-        /// The token usage.
-        usage: Usage,
-    },
-}
-
-/// Why a generation ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum FinishReason {
-    /// The model's end token or a stop sequence.
-    Stop,
-    /// `max_tokens` or the context length is exhausted.
-    Length,
-}
-
-/// The token usage of a chat, as the model's tokenizer counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Tokens of the messages, including image tokens.
-    pub prompt_tokens: usize,
-    /// Generated tokens.
-    pub completion_tokens: usize,
-}
 
 /// Why a chat failed, before or during generation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -217,6 +141,18 @@ pub enum BackendError {
         /// The problem and the remedy.
         message: String,
     },
+    /// The model does not support this feature.
+    Unsupported {
+        /// The path of the field, such as `tools`.
+        param: String,
+    },
+    /// An image cannot be decoded.
+    InvalidImage {
+        /// The path of the image.
+        param: String,
+        /// The problem and the remedy.
+        message: String,
+    },
     /// The engine failed during generation; the log has the cause.
     Engine,
 }
@@ -227,7 +163,12 @@ impl fmt::Display for BackendError {
             Self::Loading => f.write_str("the model is still loading"),
             Self::Failed => f.write_str("the model is not available"),
             Self::QueueFull { .. } => f.write_str("the model's queue is full"),
-            Self::Invalid { param, message } => write!(f, "{param}: {message}"),
+            Self::Invalid { param, message } | Self::InvalidImage { param, message } => {
+                write!(f, "{param}: {message}")
+            }
+            Self::Unsupported { param } => {
+                write!(f, "this model does not support `{param}`")
+            }
             Self::Engine => f.write_str("the model failed while answering"),
         }
     }

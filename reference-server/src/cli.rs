@@ -13,8 +13,10 @@ use tokio::runtime::Runtime;
 
 pub(crate) mod key;
 
+#[cfg(feature = "mistralrs")]
+use crate::demo;
 use crate::{
-    Config, StartError, demo, logging,
+    Config, StartError, logging,
     reload::ConfigSource,
     serve::{self, LogReporter},
 };
@@ -37,6 +39,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(ServeArgs),
+    #[cfg(feature = "mistralrs")]
     Demo(demo::DemoArgs),
     Key(key::KeyArgs),
 }
@@ -85,6 +88,7 @@ impl Cli {
                 logging::init(&config.log);
                 block_on(serve::serve(config, Some(source), LogReporter::default()))
             }
+            #[cfg(feature = "mistralrs")]
             Command::Demo(args) => block_on(demo::run(args)),
             Command::Key(args) => block_on(key::run(args)),
         }

@@ -5,23 +5,27 @@ use std::path::Path;
 use stockade::{ConfigError, Environment, Format};
 use stockade_server_config::ServerFile;
 
+#[cfg(feature = "mistralrs")]
 mod model;
 
 pub use stockade_server_config::{
-    DeviceConfig, LogConfig, LogFormat, LogLevel, ModelConfig, QuantiseConfig, ServerConfig,
-    TlsConfig, UnknownFields,
+    ApiConfig, ApiKeyHeader, DeviceConfig, EngineConfig, LogConfig, LogFormat, LogLevel,
+    ModelConfig, QuantiseConfig, ServerConfig, TlsConfig, UnknownFields, UpstreamConfig,
+    UpstreamsConfig,
 };
 
 use crate::StartError;
 
-/// The server's configuration. Only the model and the keys are required.
+/// The server's configuration. Only a model and the keys are required.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
     /// The listener and its limits.
     pub server: ServerConfig,
-    /// The model and its limits.
-    pub model: ModelConfig,
+    /// The models and their limits; never empty.
+    pub models: Vec<ModelConfig>,
+    /// The settings of all upstreams.
+    pub upstreams: UpstreamsConfig,
     /// The log level and format.
     pub log: LogConfig,
     /// Authentication, authorization and limits.
@@ -62,20 +66,21 @@ impl Config {
     }
 
     fn from_file(file: ServerFile, source: Option<String>) -> Result<Self, ConfigError> {
-        let model = match (source, &file.model) {
+        let models = match (source, file.models.as_slice()) {
             // The configured name belongs to the configured model.
-            (Some(source), Some(model)) => {
+            (Some(source), [model]) if model.upstream.is_empty() => {
                 let mut model = model.clone();
-                model.source = source;
+                model.source = Some(source);
                 model.name = None;
-                model
+                vec![model]
             }
-            (Some(source), None) => ModelConfig::new(source),
-            (None, _) => file.require_model()?.clone(),
+            (Some(source), _) => vec![ModelConfig::new(source)],
+            (None, _) => file.require_models()?.to_vec(),
         };
         Ok(Self {
             server: file.server,
-            model,
+            models,
+            upstreams: file.upstreams,
             log: file.log,
             fence: file.fence,
         })

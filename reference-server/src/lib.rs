@@ -2,22 +2,29 @@
 
 mod api;
 pub mod backend;
+mod blocking_pool;
+pub mod chat;
 mod cli;
 mod config;
+#[cfg(feature = "mistralrs")]
 mod demo;
 mod fence;
 mod logging;
+mod models;
 mod reload;
 mod serve;
 mod server;
 mod start_error;
+#[cfg(feature = "mistralrs")]
 pub mod tiny_model;
 mod tls;
 
 pub use cli::Cli;
 pub use config::{
-    Config, DeviceConfig, LogConfig, LogFormat, LogLevel, ModelConfig, QuantiseConfig,
-    ServerConfig, TlsConfig, UnknownFields,
+    ApiConfig, ApiKeyHeader, Config, DeviceConfig, EngineConfig, LogConfig, LogFormat, LogLevel,
+    ModelConfig, QuantiseConfig, ServerConfig, TlsConfig, UnknownFields, UpstreamConfig,
+    UpstreamsConfig,
 };
+pub use models::Models;
 pub use server::{Server, ShutdownReport, ShutdownSignal};
 pub use start_error::StartError;

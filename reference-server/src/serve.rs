@@ -4,9 +4,12 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::time;
 
+#[cfg(feature = "mistralrs")]
+use crate::backend::{MistralRs, MistralRsConfig};
 use crate::{
-    Config, StartError,
-    backend::{Backend, MistralRs, Phase},
+    Config, ModelConfig, StartError,
+    backend::{Backend, Phase},
+    models::Models,
     reload::{ConfigSource, ReloadSignal, Reloader},
     server::{self, Server},
 };
@@ -26,10 +29,7 @@ pub(crate) async fn serve(
         .as_ref()
         .map(|_| ReloadSignal::listen())
         .transpose()?;
-    let model = config.backend()?;
-    model
-        .check()
-        .map_err(|fault| StartError::new(format!("model.source: {fault}")))?;
+    check_models(&config)?;
     // Bind first, so that a second server fails before it loads a model.
     let mut server = Server::bind(&config).await?;
     let address = server.address();
@@ -38,7 +38,9 @@ pub(crate) async fn serve(
         None => "http",
     };
     let version = env!("CARGO_PKG_VERSION");
-    tracing::info!(%address, scheme, model = model.name, version, "listening");
+    let names: Vec<_> = config.models.iter().map(ModelConfig::api_name).collect();
+    let models = names.join(", ");
+    tracing::info!(%address, scheme, models, version, "listening");
     for layer in server.fence().to_string().lines() {
         tracing::info!("{layer}");
     }
@@ -47,11 +49,44 @@ pub(crate) async fn serve(
         server.add_source(reloader.health());
         tokio::spawn(reloader.run(reload_signal));
     }
-    let backend: Arc<dyn Backend> = Arc::new(MistralRs::start(model));
-    let reporting = tokio::spawn(report_progress(Arc::clone(&backend), address, reporter));
-    server.run(backend, shutdown).await;
+    let models = Models::new(&config, start_backend)?;
+    let reporting = tokio::spawn(report_progress(models.clone(), address, reporter));
+    server.run(models, shutdown).await;
     reporting.abort();
     Ok(())
+}
+
+/// Checks for permanent errors of the models, before anything is started.
+#[cfg(feature = "mistralrs")]
+fn check_models(config: &Config) -> Result<(), StartError> {
+    for model in config.models.iter().filter(|model| model.source.is_some()) {
+        let checked = MistralRsConfig::from_model(model)?.check();
+        checked.map_err(|error| StartError::new(format!("model.source: {error}")))?;
+    }
+    Ok(())
+}
+
+#[cfg(not(feature = "mistralrs"))]
+fn check_models(_config: &Config) -> Result<(), StartError> {
+    Ok(())
+}
+
+/// Starts the engine of a model, or creates the client of its upstreams.
+#[cfg(feature = "mistralrs")]
+fn start_backend(model: &ModelConfig) -> Result<Arc<dyn Backend>, StartError> {
+    Ok(Arc::new(MistralRs::start(MistralRsConfig::from_model(
+        model,
+    )?)))
+}
+
+#[cfg(not(feature = "mistralrs"))]
+fn start_backend(model: &ModelConfig) -> Result<Arc<dyn Backend>, StartError> {
+    let text = format!(
+        "the model {:?} needs an engine, which this build does not have: install \
+         stockade-server with its default features, or set `upstream`",
+        model.api_name()
+    );
+    Err(StartError::new(text))
 }
 
 /// Receives the progress of loading the model.
@@ -66,13 +101,9 @@ pub(crate) trait ProgressReporter: Send + 'static {
     fn failed(&mut self, address: SocketAddr, why: &str);
 }
 
-async fn report_progress(
-    backend: Arc<dyn Backend>,
-    address: SocketAddr,
-    mut reporter: impl ProgressReporter,
-) {
+async fn report_progress(models: Models, address: SocketAddr, mut reporter: impl ProgressReporter) {
     loop {
-        let status = backend.status();
+        let status = models.startup_status();
         match status.phase {
             Phase::Loading(stage) => reporter.loading(&stage),
             Phase::Ready => return reporter.ready(address, &status.device),

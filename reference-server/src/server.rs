@@ -1,6 +1,6 @@
 //! The server: a listener, the fence and the API behind it.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use stockade::{Fence, SecurityHeadersLayer};
@@ -25,9 +25,9 @@ pub(crate) use shutdown::shutdown_signals;
 
 use crate::{
     Config, StartError,
-    api::{self, ApiLimits, ChatLimits},
-    backend::Backend,
+    api::{self, ApiLimits},
     fence::{self, BodyLimit, DeadlinePolicy, HostGuard, ServerLayers},
+    models::Models,
     tls::WatchedTls,
 };
 use connection::ConnectionLimits;
@@ -88,7 +88,10 @@ impl Server {
                 body_limit: BodyLimit::mebibytes(config.server.max_body_mb.get().into()),
             },
             prometheus,
-            api: api_limits(config)?,
+            api: ApiLimits {
+                body_timeout: seconds(config.server.body_timeout_secs.get()),
+                unknown_fields: config.server.unknown_fields,
+            },
             connections: ConnectionLimits {
                 max_connections,
                 header_timeout: seconds(config.server.header_timeout_secs.get()),
@@ -103,10 +106,10 @@ impl Server {
         self.address
     }
 
-    /// Serves until `shutdown` requests a stop.
+    /// Serves these models until `shutdown` requests a stop.
     pub async fn run(
         self,
-        backend: Arc<dyn Backend>,
+        models: Models,
         shutdown: watch::Receiver<ShutdownSignal>,
     ) -> ShutdownReport {
         let sources = self.sources;
@@ -114,9 +117,9 @@ impl Server {
             self.prometheus,
             &self.fence,
             sources.clone(),
-            Arc::clone(&backend),
+            models.clone(),
         );
-        let router = api::router(backend, self.fence.clone(), sources, self.api).merge(prometheus);
+        let router = api::router(models, self.fence.clone(), sources, self.api).merge(prometheus);
         let abort = self.layers.deadlines.abort.clone();
         let router = fence::wrap(router, &self.fence, self.layers);
         let (listener, limits) = (self.listener, self.connections);
@@ -178,30 +181,12 @@ fn apply_server_limits(config: &Config) -> stockade::Config {
     let body = &mut fence.body;
     body.read_timeout_secs = body.read_timeout_secs.min(config.server.body_timeout_secs);
     let default = &mut fence.token_budget.default_max_tokens;
-    default.get_or_insert(config.model.default_max_tokens);
-    fence
-}
-
-fn api_limits(config: &Config) -> Result<ApiLimits, StartError> {
-    let model = &config.model;
-    let limit = model.max_tokens_limit.get();
-    let default = model.default_max_tokens.get();
-    if default > limit {
-        return Err(StartError::new(
-            "model.default_max_tokens is greater than model.max_tokens_limit: lower the first \
-             or raise the second",
-        ));
+    // The largest default of the models: the model is not known before the body is read.
+    let largest = config.models.iter().map(|model| model.default_max_tokens);
+    if default.is_none() {
+        *default = largest.max();
     }
-    let tokens = |count| usize::try_from(count).unwrap_or(usize::MAX);
-    Ok(ApiLimits {
-        chat: ChatLimits {
-            default_max_tokens: tokens(default),
-            max_tokens: tokens(limit),
-            unknown_fields: config.server.unknown_fields,
-        },
-        body_timeout: seconds(config.server.body_timeout_secs.get()),
-        max_image_side: model.max_image_side.get().into(),
-    })
+    fence
 }
 
 impl std::fmt::Debug for Server {

@@ -5,7 +5,7 @@ use std::{fs::File, path::Path};
 use serde::Deserialize;
 use stockade::{Config, ConfigError, Environment, Format};
 
-use crate::{LogConfig, ModelConfig, ServerConfig};
+use crate::{LogConfig, ModelConfig, ServerConfig, UpstreamsConfig};
 
 /// A configuration file of the server.
 #[derive(Clone, Debug)]
@@ -13,12 +13,16 @@ use crate::{LogConfig, ModelConfig, ServerConfig};
 pub struct ServerFile {
     /// The listener and its limits.
     pub server: ServerConfig,
-    /// The model. Required, unless the command line sets one.
-    pub model: Option<ModelConfig>,
+    /// The models, from `[model]` or `[[models]]`. Required, unless the command line sets one.
+    pub models: Vec<ModelConfig>,
+    /// The settings of all upstreams.
+    pub upstreams: UpstreamsConfig,
     /// The log.
     pub log: LogConfig,
     /// The configuration of the fence.
     pub fence: Config,
+    /// Whether the models are from `[[models]]`.
+    is_list: bool,
 }
 
 /// The sections that only the server has.
@@ -28,12 +32,16 @@ struct Sections {
     server: ServerConfig,
     model: Option<ModelConfig>,
     #[serde(default)]
+    models: Vec<ModelConfig>,
+    #[serde(default)]
+    upstreams: UpstreamsConfig,
+    #[serde(default)]
     log: LogConfig,
 }
 
 impl ServerFile {
     /// The names of the sections that only a file of the server has.
-    pub const SECTIONS: [&str; 3] = ["server", "model", "log"];
+    pub const SECTIONS: [&str; 5] = ["server", "model", "models", "upstreams", "log"];
 
     /// Reads a TOML or YAML file, by its extension. Relative paths in the file and in
     /// environment variables are relative to the directory of the file.
@@ -44,15 +52,18 @@ impl ServerFile {
     pub fn read(path: impl AsRef<Path>, environment: &Environment) -> Result<Self, ConfigError> {
         let path = path.as_ref();
         let (fence, sections) = Config::read_with(path, environment)?;
-        let mut file = Self::from_parts(fence, sections);
+        let mut file = Self::from_parts(fence, sections)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         if let Some(tls) = &mut file.server.tls {
             for file in [&mut tls.certificate_file, &mut tls.key_file] {
                 *file = folder.join(&*file);
             }
         }
-        if let Some(model) = &mut file.model {
+        for model in &mut file.models {
             model.resolve_source(folder);
+            for upstream in &mut model.upstream {
+                upstream.resolve_paths(folder);
+            }
         }
         Ok(file)
     }
@@ -67,26 +78,39 @@ impl ServerFile {
         environment: &Environment,
     ) -> Result<Self, ConfigError> {
         let (fence, sections) = Config::parse_with(text, format, environment)?;
-        Ok(Self::from_parts(fence, sections))
+        Self::from_parts(fence, sections)
     }
 
-    fn from_parts(fence: Config, sections: Sections) -> Self {
-        let Sections { server, model, log } = sections;
-        Self {
+    fn from_parts(fence: Config, sections: Sections) -> Result<Self, ConfigError> {
+        let Sections {
             server,
             model,
+            models,
+            upstreams,
+            log,
+        } = sections;
+        if model.is_some() && !models.is_empty() {
+            let error = ConfigError::setting("model", "the file has [model] and [[models]]")
+                .help("move the settings of [model] to an entry of [[models]]");
+            return Err(fence.locate(error));
+        }
+        Ok(Self {
+            server,
+            is_list: !models.is_empty(),
+            models: model.into_iter().chain(models).collect(),
+            upstreams,
             log,
             fence,
-        }
+        })
     }
 
     /// Checks that the model exists and that the TLS files can be read. Returns the errors that
     /// would prevent a start of the server, in addition to those of the fence.
     pub fn validate(&self) -> Vec<ConfigError> {
         let mut errors = Vec::new();
-        match &self.model {
-            None => errors.extend(self.require_model().err()),
-            Some(model) => errors.extend(model.check_directory()),
+        errors.extend(self.require_models().err());
+        for (at, model) in self.models.iter().enumerate() {
+            errors.extend(model.check_directory(&self.section(at)));
         }
         if let Some(tls) = &self.server.tls {
             for (setting, file) in [
@@ -103,16 +127,28 @@ impl ServerFile {
         errors.into_iter().map(located).collect()
     }
 
-    /// The model of the file.
+    /// The path of the section of a model, for errors.
+    pub fn section(&self, at: usize) -> String {
+        match self.is_list {
+            true => format!("models[{at}]"),
+            false => "model".to_owned(),
+        }
+    }
+
+    /// The models of the file.
     ///
     /// # Errors
-    /// When the file has no section `[model]`.
-    pub fn require_model(&self) -> Result<&ModelConfig, ConfigError> {
-        self.model.as_ref().ok_or_else(|| {
-            ConfigError::setting("model", "the server has no model").help(
-                "add the section [model] with source = \"Hcompany/Holo1.5-7B\", or a directory: \
-                 source = \"./model\"",
-            )
-        })
+    /// When the file has neither a section `[model]` nor `[[models]]`.
+    pub fn require_models(&self) -> Result<&[ModelConfig], ConfigError> {
+        if self.models.is_empty() {
+            return Err(
+                ConfigError::setting("model", "the server has no model").help(
+                    "add the section [model] with source = \"Hcompany/Holo1.5-7B\", with a \
+                     directory: source = \"./model\", or with a server: name = \"holo\" and \
+                     upstream = [{ url = \"http://127.0.0.1:8000/v1\" }]",
+                ),
+            );
+        }
+        Ok(&self.models)
     }
 }

@@ -1,5 +1,5 @@
-//! The configuration file of `stockade-server`: the sections `[server]`, `[model]` and `[log]`
-//! in addition to those of [`stockade::Config`].
+//! The configuration file of `stockade-server`: the sections `[server]`, `[model]` or
+//! `[[models]]`, `[upstreams]` and `[log]` in addition to those of [`stockade::Config`].
 //!
 //! ```sh
 //! cargo add stockade-server-config
@@ -46,13 +46,22 @@
 
 mod file;
 mod listen;
+mod model;
 mod sections;
 mod source;
+mod upstream;
 
 pub use file::ServerFile;
 pub use listen::listen_address;
-pub use sections::{
-    DeviceConfig, LogConfig, LogFormat, LogLevel, ModelConfig, QuantiseConfig, ServerConfig,
-    TlsConfig, UnknownFields,
-};
+pub use model::{ApiConfig, DeviceConfig, EngineConfig, ModelConfig, QuantiseConfig};
+pub use sections::{LogConfig, LogFormat, LogLevel, ServerConfig, TlsConfig, UnknownFields};
 pub use source::ModelSource;
+pub use upstream::{ApiKeyHeader, UpstreamConfig, UpstreamsConfig};
+
+/// A non-zero literal.
+macro_rules! nonzero {
+    ($number:literal) => {
+        const { std::num::NonZero::new($number).expect("a literal over zero") }
+    };
+}
+use nonzero;

@@ -8,12 +8,7 @@ use std::{
 
 use serde::Deserialize;
 
-/// A non-zero literal.
-macro_rules! nonzero {
-    ($number:literal) => {
-        const { std::num::NonZero::new($number).expect("a literal over zero") }
-    };
-}
+use crate::nonzero;
 
 /// `[server]`: the listener and its limits.
 #[derive(Clone, Debug, Deserialize)]
@@ -104,105 +99,6 @@ impl TlsConfig {
     fn hsts_secs() -> u32 {
         365 * 24 * 60 * 60
     }
-}
-
-/// `[model]`: the model and its limits.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct ModelConfig {
-    /// A directory with the weights, or a repository on the Hugging Face hub (`owner/name`). A
-    /// relative directory starts with `./` or `../`.
-    #[serde(deserialize_with = "crate::source::deserialize")]
-    pub source: String,
-    /// The name of the model in the API; by default the name of the directory or repository.
-    pub name: Option<String>,
-    /// The device that runs the model.
-    #[serde(default)]
-    pub device: DeviceConfig,
-    /// The quantisation of the weights at load time.
-    pub quantise: Option<QuantiseConfig>,
-    /// The maximum number of concurrent chats.
-    #[serde(default = "ModelConfig::max_running")]
-    pub max_running: NonZeroU16,
-    /// The maximum number of chats in the queue; further ones are refused.
-    #[serde(default = "ModelConfig::max_queued")]
-    pub max_queued: u16,
-    /// The maximum time in the queue.
-    #[serde(default = "ModelConfig::queue_wait_secs")]
-    pub queue_wait_secs: u32,
-    /// The maximum side of an image in pixels; larger images are scaled down for the model.
-    #[serde(default = "ModelConfig::max_image_side")]
-    pub max_image_side: NonZeroU16,
-    /// The default for `max_tokens` of a chat.
-    #[serde(default = "ModelConfig::default_max_tokens")]
-    pub default_max_tokens: NonZeroU32,
-    /// The maximum for `max_tokens` of a chat.
-    #[serde(default = "ModelConfig::max_tokens_limit")]
-    pub max_tokens_limit: NonZeroU32,
-}
-
-impl ModelConfig {
-    /// The model from this source, with default settings.
-    pub fn new(source: impl Into<String>) -> Self {
-        Self {
-            source: source.into(),
-            name: None,
-            device: DeviceConfig::default(),
-            quantise: None,
-            max_running: Self::max_running(),
-            max_queued: Self::max_queued(),
-            queue_wait_secs: Self::queue_wait_secs(),
-            max_image_side: Self::max_image_side(),
-            default_max_tokens: Self::default_max_tokens(),
-            max_tokens_limit: Self::max_tokens_limit(),
-        }
-    }
-
-    fn max_running() -> NonZeroU16 {
-        nonzero!(8)
-    }
-
-    fn max_queued() -> u16 {
-        32
-    }
-
-    fn queue_wait_secs() -> u32 {
-        30
-    }
-
-    fn max_image_side() -> NonZeroU16 {
-        nonzero!(1_440)
-    }
-
-    fn default_max_tokens() -> NonZeroU32 {
-        nonzero!(256)
-    }
-
-    fn max_tokens_limit() -> NonZeroU32 {
-        nonzero!(8_192)
-    }
-}
-
-/// A device that runs a model.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum DeviceConfig {
-    /// The first GPU if the build supports CUDA and the machine has one, else the CPU.
-    #[default]
-    Auto,
-    /// The CPU.
-    Cpu,
-}
-
-/// A quantisation of the weights.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum QuantiseConfig {
-    /// 8 bits per weight.
-    Q8,
-    /// About 4.5 bits per weight.
-    Q4,
 }
 
 /// `[log]`: the log on standard error.

@@ -21,7 +21,7 @@ impl std::str::FromStr for ModelSource {
 
     /// Parses a directory, which starts with `.` or `/`, or a repository.
     fn from_str(text: &str) -> Result<Self, String> {
-        if is_directory(text) {
+        if is_directory(Path::new(text)) {
             return Ok(Self::Directory(PathBuf::from(text)));
         }
         match text.split_once('/') {
@@ -36,52 +36,52 @@ impl std::str::FromStr for ModelSource {
     }
 }
 
-fn is_directory(text: &str) -> bool {
-    let path = Path::new(text);
+pub(crate) fn is_directory(path: &Path) -> bool {
     path.is_absolute() || path.starts_with(".") || path.starts_with("..")
 }
 
 impl ModelConfig {
-    /// Parses [`source`](Self::source).
+    /// Parses [`source`](Self::source); `None` for a model without one.
     ///
     /// # Errors
     /// When [`source`](Self::source) is neither a directory nor a repository.
-    pub fn location(&self) -> Result<ModelSource, String> {
-        self.source.parse()
+    pub fn location(&self) -> Result<Option<ModelSource>, String> {
+        self.source.as_deref().map(str::parse).transpose()
     }
 
-    pub(crate) fn check_directory(&self) -> Option<ConfigError> {
-        const SETTING: &str = "model.source";
-
+    /// `section` is the path of the model's section.
+    pub(crate) fn check_directory(&self, section: &str) -> Option<ConfigError> {
+        let setting = format!("{section}.source");
         match self.location() {
-            Ok(ModelSource::Directory(path)) if !path.is_dir() => {
+            Ok(Some(ModelSource::Directory(path))) if !path.is_dir() => {
                 let text = format!("the directory {} does not exist", path.display());
                 let help = "name the directory with the weights, or a repository on the hub \
                             (owner/name)";
-                Some(ConfigError::setting(SETTING, text).help(help))
+                Some(ConfigError::setting(setting, text).help(help))
             }
             Ok(_) => None,
-            Err(error) => Some(ConfigError::setting(SETTING, error)),
+            Err(error) => Some(ConfigError::setting(setting, error)),
         }
     }
 
     /// Resolves a directory relative to `folder`. A repository is unchanged, even if a directory
     /// has its name.
     pub(crate) fn resolve_source(&mut self, folder: &Path) {
-        if is_directory(&self.source) {
-            let joined = folder.join(&self.source);
-            self.source = joined.to_string_lossy().into_owned();
+        if let Some(source) = &mut self.source
+            && is_directory(Path::new(source.as_str()))
+        {
+            *source = folder.join(&*source).to_string_lossy().into_owned();
         }
     }
 }
 
-pub(crate) fn deserialize<'de, D>(deserializer: D) -> Result<String, D::Error>
+pub(crate) fn deserialize<'de, D>(deserializer: D) -> Result<Option<String>, D::Error>
 where
     D: Deserializer<'de>,
 {
     let text = String::deserialize(deserializer)?;
     match text.parse::<ModelSource>() {
-        Ok(_) => Ok(text),
+        Ok(_) => Ok(Some(text)),
         Err(error) => Err(D::Error::custom(error)),
     }
 }

@@ -45,7 +45,7 @@ async fn configures_a_fence() {
     let file = ServerFile::read(&path, &environment()).unwrap();
     assert_eq!(file.fence.body.max_mb.get(), 10);
     assert_eq!(file.server.max_body_mb.get(), 10);
-    assert_eq!(file.model.as_ref().unwrap().max_tokens_limit.get(), 2_048);
+    assert_eq!(file.models[0].max_tokens_limit.get(), 2_048);
     assert_eq!(file.fence.body.max_tokens.get(), 2_048);
     assert_eq!(file.log.level, LogLevel::Info);
     assert!(file.fence.abuse.count_invalid_images);
@@ -125,7 +125,7 @@ fn yaml_and_toml_are_equivalent() {
     let none = Environment::default();
     let toml = ServerFile::parse(toml, stockade::Format::Toml, &none).unwrap();
     let yaml = ServerFile::parse(yaml, stockade::Format::Yaml, &none).unwrap();
-    let shown = |file: &ServerFile| format!("{:?}{:?}{:?}", file.server, file.model, file.log);
+    let shown = |file: &ServerFile| format!("{:?}{:?}{:?}", file.server, file.models, file.log);
     assert_eq!(shown(&toml), shown(&yaml));
 }
 

@@ -2,9 +2,8 @@
 //!
 //! 1. The body is read and validated; images are not decoded yet.
 //! 2. The backend's phase is checked.
-//! 3. Images are decoded in the decode pool.
-//! 4. The backend starts the generation. Up to here, every failure has its own status.
-//! 5. The completion is sent as one object or as a stream. If the client disconnects, the handler
+//! 3. The backend starts the generation. Up to here, every failure has its own status.
+//! 4. The completion is sent as one object or as a stream. If the client disconnects, the handler
 //!    or the stream is dropped, and with it the [`Generation`](crate::backend::Generation).
 
 use std::sync::Arc;
@@ -18,9 +17,9 @@ use bytes::Bytes;
 use http::request::Parts;
 use stockade_core::{context::RequestContext, refusal::Refusal};
 
-use super::{Api, body as request_body, image, models, refusals};
+use super::{Api, body as request_body, models, refusals};
 use crate::{
-    backend::{BackendError, ChatRequest, Message, Phase, UsageMeter},
+    backend::{BackendError, Phase, UsageMeter},
     fence::Deadline,
 };
 
@@ -37,10 +36,9 @@ mod validated;
 pub(crate) use validated::ChatLimits;
 
 use completion::CompletionMeta;
-use message::ChatMessage;
 use validated::{ResponseMode, ValidatedChat};
 
-/// Larger bodies are parsed in the decode pool, in bytes.
+/// Larger bodies are parsed off the async threads, in bytes.
 const INLINE_PARSE_LIMIT: usize = 64 * 1024;
 
 pub(super) async fn chat(State(api): State<Arc<Api>>, request: Request) -> Response {
@@ -64,24 +62,17 @@ async fn respond(api: &Api, head: &Parts, body: Body) -> Result<Response, Refusa
     let bytes = request_body::read(head, body, api.limits.body_timeout).await?;
     let chat = validate(api, bytes).await?;
 
-    let status = api.backend.status();
-    if chat.model != status.model {
-        return Err(models::model_not_found(&status.model));
-    }
-    match status.phase {
+    let model = api.models.get(&chat.model);
+    let model = model.ok_or_else(|| models::model_not_found(&api.models))?;
+    match model.backend.status().phase {
         Phase::Ready => {}
         Phase::Loading(_) => return Err(BackendError::Loading.into()),
         Phase::Failed(_) => return Err(BackendError::Failed.into()),
     }
 
-    let request = ChatRequest {
-        messages: decode(api, chat.messages).await?,
-        sampling: chat.sampling,
-        meter: meter.clone(),
-    };
-    let started = api.backend.chat(request).await;
+    let started = model.backend.chat(chat.request, meter.clone()).await;
     let generation = started.inspect_err(|_| meter.fail(0))?;
-    let meta = CompletionMeta::new(context, status.model);
+    let meta = CompletionMeta::new(context, chat.model);
     let mut response = match chat.response_mode {
         ResponseMode::Buffered => buffered::respond(generation, &meta, &meter).await?,
         ResponseMode::Stream { include_usage } => stream::respond(
@@ -101,38 +92,18 @@ async fn respond(api: &Api, head: &Parts, body: Body) -> Result<Response, Refusa
 }
 
 async fn validate(api: &Api, bytes: Bytes) -> Result<ValidatedChat, Refusal> {
-    let limits = api.limits.chat;
     let is_small = bytes.len() <= INLINE_PARSE_LIMIT;
-    let check = move || parse::parse(&bytes).and_then(|body| ValidatedChat::new(body, limits));
+    let (models, unknown_fields) = (api.models.clone(), api.limits.unknown_fields);
+    let check = move || {
+        let body = parse::parse(&bytes)?;
+        let name = body.model.as_deref();
+        let model = models.get(name.ok_or_else(|| validated::missing("model"))?);
+        let model = model.ok_or_else(|| models::model_not_found(&models))?;
+        ValidatedChat::new(body, model.limits, unknown_fields)
+    };
     if is_small {
         return check();
     }
-    let checked = api.decode_pool.run(check).await;
+    let checked = api.parse_pool.run(check).await;
     checked.unwrap_or_else(|| Err(refusals::internal("parsing the body panicked")))
-}
-
-/// Decodes the images of a chat.
-async fn decode(api: &Api, chat_messages: Vec<ChatMessage>) -> Result<Vec<Message>, Refusal> {
-    let side = api.limits.max_image_side;
-    let mut messages = Vec::with_capacity(chat_messages.len());
-    for message in chat_messages {
-        let mut images = Vec::with_capacity(message.images.len());
-        for input in message.images {
-            // A job for each image, so that a chat with many images does not delay others.
-            let decoded = api
-                .decode_pool
-                .run(move || image::decode(&input.image, side))
-                .await;
-            let decoded = decoded.unwrap_or(Err(image::ImageRejection::Corrupt));
-            images.push(
-                decoded.map_err(|rejection| message::image_refusal(rejection, &input.param))?,
-            );
-        }
-        messages.push(Message {
-            role: message.role,
-            text: message.text,
-            images,
-        });
-    }
-    Ok(messages)
 }

@@ -15,7 +15,8 @@ use serde::Serialize;
 
 use super::Api;
 use crate::{
-    backend::{Phase, Status},
+    backend::{Load, Phase, Status},
+    models::Model,
     server::SourceReport,
 };
 
@@ -28,19 +29,54 @@ struct Summary {
 #[derive(Serialize)]
 struct Details {
     status: &'static str,
-    model: String,
-    device: String,
     version: &'static str,
-    /// The stage of loading.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    progress: Option<String>,
-    /// Why the model is not available.
-    error: Option<String>,
+    models: Vec<ModelReport>,
     /// Whether the store of shared limits is up; `None` without such a store.
     #[serde(skip_serializing_if = "Option::is_none")]
     limits: Option<&'static str>,
     /// The sources that are reloaded while the server runs.
     sources: Vec<SourceReport>,
+}
+
+/// The state of a model.
+#[derive(Serialize)]
+struct ModelReport {
+    name: String,
+    status: &'static str,
+    device: String,
+    /// The stage of loading.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<String>,
+    /// Why the model is not available.
+    error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    running: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting: Option<usize>,
+}
+
+impl ModelReport {
+    fn new(model: &Model) -> Self {
+        let Status { phase, device } = model.backend.status();
+        let (status, progress, error) = match phase {
+            Phase::Ready => ("ready", None, None),
+            Phase::Loading(stage) => ("loading", Some(stage), None),
+            Phase::Failed(why) => ("failed", None, Some(why)),
+        };
+        let (running, waiting) = match model.backend.load() {
+            Some(Load { running, waiting }) => (Some(running), Some(waiting)),
+            None => (None, None),
+        };
+        Self {
+            name: model.name.clone(),
+            status,
+            device,
+            progress,
+            error,
+            running,
+            waiting,
+        }
+    }
 }
 
 /// Returns 200 as long as the process can respond.
@@ -50,31 +86,18 @@ pub(super) async fn live() -> Response {
 
 /// Returns 200 if a chat would be answered now, otherwise 503.
 pub(super) async fn ready(State(api): State<Arc<Api>>) -> Response {
-    let status = api.readiness(&api.backend.status().phase);
+    let status = api.readiness();
     (status_code(status), Json(Summary { status })).into_response()
 }
 
 /// Like [`ready`], with the details.
 pub(super) async fn details(State(api): State<Arc<Api>>) -> Response {
-    let Status {
-        phase,
-        model,
-        device,
-    } = api.backend.status();
-    let status = api.readiness(&phase);
-    let (progress, error) = match phase {
-        Phase::Ready => (None, None),
-        Phase::Loading(stage) => (Some(stage), None),
-        Phase::Failed(why) => (None, Some(why)),
-    };
+    let status = api.readiness();
     let store = api.fence.store_health();
     let details = Details {
         status,
-        model,
-        device,
         version: env!("CARGO_PKG_VERSION"),
-        progress,
-        error,
+        models: api.models.iter().map(ModelReport::new).collect(),
         limits: store.map(|store| if store.up { "shared" } else { "store_down" }),
         sources: api.sources.health(),
     };
@@ -82,8 +105,8 @@ pub(super) async fn details(State(api): State<Arc<Api>>) -> Response {
 }
 
 impl Api {
-    fn readiness(&self, phase: &Phase) -> &'static str {
-        match phase {
+    fn readiness(&self) -> &'static str {
+        match self.models.phase() {
             Phase::Loading(_) => return "loading",
             Phase::Failed(_) => return "failed",
             Phase::Ready => {}
@@ -92,7 +115,12 @@ impl Api {
         if self.fence.store_health().is_some_and(|store| store.refuses) {
             return "limits_unavailable";
         }
-        self.sources.readiness()
+        let sources = self.sources.readiness();
+        let is_ready = |model: &Model| model.backend.status().phase == Phase::Ready;
+        match sources {
+            "ready" if !self.models.iter().all(is_ready) => "degraded",
+            sources => sources,
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! `GET /v1/models` and `GET /v1/models/{id}`: the model that is served.
+//! `GET /v1/models` and `GET /v1/models/{id}`: the served models.
 
 use std::sync::Arc;
 
@@ -11,15 +11,16 @@ use serde::Serialize;
 use stockade_core::refusal::{Refusal, RefusalKind};
 
 use super::{Api, refusals, unix_seconds};
+use crate::models::{Model, Models};
 
 #[derive(Serialize)]
-struct Models {
+struct ModelList {
     object: &'static str,
-    data: [Model; 1],
+    data: Vec<ModelObject>,
 }
 
 #[derive(Serialize)]
-struct Model {
+struct ModelObject {
     id: String,
     object: &'static str,
     created: u64,
@@ -27,9 +28,9 @@ struct Model {
 }
 
 pub(super) async fn list(State(api): State<Arc<Api>>) -> Response {
-    Json(Models {
+    Json(ModelList {
         object: "list",
-        data: [served_model(&api)],
+        data: api.models.iter().map(|model| api.object(model)).collect(),
     })
     .into_response()
 }
@@ -39,10 +40,11 @@ pub(super) async fn retrieve(
     id: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
-    let model = served_model(&api);
     let refusal = match id {
-        Ok(Path(id)) if model.id == id => return Json(model).into_response(),
-        Ok(_) => model_not_found(&model.id),
+        Ok(Path(id)) => match api.models.get(&id) {
+            Some(model) => return Json(api.object(model)).into_response(),
+            None => model_not_found(&api.models),
+        },
         Err(_) => {
             let text = "the model name is not valid UTF-8: percent-encode it as UTF-8";
             Refusal::new(RefusalKind::Invalid, text).with_param("model")
@@ -52,19 +54,32 @@ pub(super) async fn retrieve(
     refusals::respond(&refusal, &head)
 }
 
+/// The maximum number of names that an error lists.
+const MAX_NAMES: usize = 8;
+
 /// The refusal of a request for a model that is not served.
-pub(super) fn model_not_found(served: &str) -> Refusal {
-    let text = format!("this model is not served here: use `{served}`");
+pub(super) fn model_not_found(models: &Models) -> Refusal {
+    let mut names: Vec<_> = models
+        .iter()
+        .map(|model| format!("`{}`", model.name))
+        .collect();
+    if names.len() > MAX_NAMES {
+        names.truncate(MAX_NAMES);
+        names.push("another of GET /v1/models".to_owned());
+    }
+    let text = format!("this model is not served here: use {}", names.join(" or "));
     Refusal::new(RefusalKind::NotFound, text)
         .with_code("MODEL_NOT_FOUND")
         .with_param("model")
 }
 
-fn served_model(api: &Api) -> Model {
-    Model {
-        id: api.backend.status().model,
-        object: "model",
-        created: unix_seconds(api.started),
-        owned_by: "stockade",
+impl Api {
+    fn object(&self, model: &Model) -> ModelObject {
+        ModelObject {
+            id: model.name.clone(),
+            object: "model",
+            created: unix_seconds(self.started),
+            owned_by: "stockade",
+        }
     }
 }

@@ -10,7 +10,7 @@ use http::{
 };
 use stockade_core::{
     context::RequestContext,
-    refusal::{Refusal, RefusalKind, Responder},
+    refusal::{Refusal, RefusalKind, RefusalReason, Responder},
 };
 
 use crate::backend::BackendError;
@@ -120,6 +120,13 @@ impl From<BackendError> for Refusal {
             BackendError::Invalid { param, .. } => {
                 Self::new(RefusalKind::Invalid, text).with_param(param)
             }
+            BackendError::InvalidImage { param, .. } => Self::new(RefusalKind::Invalid, text)
+                .with_param(param)
+                .with_code("INVALID_IMAGE")
+                .with_reason(RefusalReason::InvalidImage),
+            BackendError::Unsupported { param } => Self::new(RefusalKind::Invalid, text)
+                .with_param(param)
+                .with_code("UNSUPPORTED_PARAMETER"),
             BackendError::Engine => {
                 Self::new(RefusalKind::Internal, text).with_code("ENGINE_FAILED")
             }

@@ -21,17 +21,20 @@ use std::{
     },
 };
 
+use ::image::DynamicImage;
 use futures_util::{StreamExt, future::BoxFuture, stream};
 use tokio::sync::watch;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
-use super::{
-    Backend, BackendError, ChatRequest, Event, FinishReason, Generation, Load, Message, Phase,
-    Role, Status, Usage, UsageMeter,
+use super::{Backend, BackendError, Generation, Load, Phase, Status, UsageMeter};
+use crate::{
+    blocking_pool::BlockingPool,
+    chat::{ChatRequest, Event, FinishReason, ImageRejection, Message, Part, Role, Usage},
 };
 
 mod admission;
 mod config;
+mod decode;
 mod engine;
 mod generate;
 mod hub;
@@ -50,6 +53,8 @@ mod validate;
 mod wait_estimator;
 
 pub use config::{Device, MistralRsConfig, ModelSource, Quantise};
+#[cfg(test)]
+pub(crate) use decode::decode;
 
 use admission::Admission;
 use engine::Engine;
@@ -62,10 +67,10 @@ use supervise::State;
 /// A model that mistral.rs runs in this process.
 #[derive(Clone)]
 pub struct MistralRs {
-    name: String,
     max_image_side: u32,
     state: watch::Receiver<State>,
     admission: Arc<Admission>,
+    decode_pool: BlockingPool,
     resumes: Arc<AtomicU64>,
 }
 
@@ -74,13 +79,13 @@ impl MistralRs {
     #[must_use]
     pub fn start(config: MistralRsConfig) -> Self {
         Self {
-            name: config.name.clone(),
             max_image_side: config.max_image_side,
             admission: Arc::new(Admission::new(
                 config.max_running,
                 config.max_queued,
                 config.queue_wait,
             )),
+            decode_pool: BlockingPool::per_core(),
             resumes: Arc::default(),
             state: supervise::start(config),
         }
@@ -111,22 +116,28 @@ impl MistralRs {
         }
     }
 
-    async fn answer(self, request: ChatRequest) -> Result<Generation, BackendError> {
+    async fn answer(
+        self,
+        request: ChatRequest,
+        meter: UsageMeter,
+    ) -> Result<Generation, BackendError> {
         // Before the queue: requests that can never succeed are refused immediately.
         let engine = self.engine()?;
+        validate::features(&request)?;
         validate::messages(&engine.info, &request.messages)?;
-        let has_images = request.messages.iter().any(|m| !m.images.is_empty());
+        let images = self.decode_images(&request.messages).await?;
+        let has_images = !images.is_empty();
         let slots = quirks::slots(has_images, engine.info.on_cpu, self.admission.capacity());
         drop(engine);
         let slot = self.admission.acquire(slots).await?;
 
         // The engine may have died while the chat was waiting.
         let engine = self.engine()?;
-        let (messages, images) = self.resize_images(&engine, request.messages).await?;
+        let images = self.resize_images(&engine, images).await?;
         let image_tokens: usize = images.iter().map(image::tokens).sum();
         // The count already includes one token for each image.
         let image_extra = image_tokens - images.len();
-        let prompt = Prompt::new(messages, images);
+        let prompt = Prompt::new(&request.messages, images);
         let prompt_tokens = engine.count(&prompt).await? + image_extra;
         let sampling = request.sampling;
         let max_tokens = validate::token_limit(&engine.info, prompt_tokens, sampling.max_tokens)?;
@@ -135,13 +146,17 @@ impl MistralRs {
         let task = GenerationTask {
             engine,
             prompt,
-            sampler: Sampler::new(sampling.temperature, sampling.top_p, seed),
+            sampler: Sampler::new(
+                sampling.temperature.unwrap_or(1.0),
+                sampling.top_p.unwrap_or(1.0),
+                seed,
+            ),
             max_tokens,
             stop: StopFilter::new(sampling.stop),
             slot,
             resumes: self.resumes,
             prompt_tokens,
-            meter: request.meter,
+            meter,
         };
         let mut items = task.start();
         // Waits for the first event, so that a refusal by the engine still has a status.
@@ -150,23 +165,39 @@ impl MistralRs {
         Ok(stream::iter([Ok(first)]).chain(rest).boxed())
     }
 
+    /// Decodes the images, in their order.
+    async fn decode_images(&self, messages: &[Message]) -> Result<Vec<DynamicImage>, BackendError> {
+        let side = self.max_image_side;
+        let mut decoded = Vec::new();
+        for input in messages.iter().flat_map(Message::images) {
+            let file = input.file.clone();
+            // A job for each image, so that a chat with many images does not delay others.
+            let job = self.decode_pool.run(move || decode::decode(&file, side));
+            let image = job.await.unwrap_or(Err(ImageRejection::Corrupt));
+            decoded.push(image.map_err(|rejection| BackendError::InvalidImage {
+                param: input.param.clone(),
+                message: rejection.message().to_owned(),
+            })?);
+        }
+        Ok(decoded)
+    }
+
     /// Resizes on a blocking thread, because a large image takes hundreds of milliseconds.
     async fn resize_images(
         &self,
         engine: &Engine,
-        messages: Vec<Message>,
-    ) -> Result<(Vec<Message>, Vec<::image::DynamicImage>), BackendError> {
-        if messages.iter().all(|message| message.images.is_empty()) {
-            return Ok((messages, Vec::new()));
+        images: Vec<DynamicImage>,
+    ) -> Result<Vec<DynamicImage>, BackendError> {
+        if images.is_empty() {
+            return Ok(images);
         }
         let bounds = image::ImageBounds {
             max_side: self.max_image_side,
             pixels: engine.info.pixels,
         };
         let resized = tokio::task::spawn_blocking(move || {
-            let images = messages.iter().flat_map(|message| &message.images);
-            let images = images.map(|image| image::resize(image, bounds)).collect();
-            (messages, images)
+            let resize = |image| image::resize(image, bounds);
+            images.iter().map(resize).collect()
         });
         resized.await.map_err(|_| BackendError::Engine)
     }
@@ -185,7 +216,6 @@ impl Backend for MistralRs {
         let state = self.state.borrow();
         Status {
             phase: state.phase.clone(),
-            model: self.name.clone(),
             device: state.device.to_owned(),
         }
     }
@@ -194,7 +224,11 @@ impl Backend for MistralRs {
         Some(self.admission.load())
     }
 
-    fn chat(&self, request: ChatRequest) -> BoxFuture<'static, Result<Generation, BackendError>> {
-        Box::pin(self.clone().answer(request))
+    fn chat(
+        &self,
+        request: ChatRequest,
+        meter: UsageMeter,
+    ) -> BoxFuture<'static, Result<Generation, BackendError>> {
+        Box::pin(self.clone().answer(request, meter))
     }
 }

@@ -1,30 +1,29 @@
-//! Converts the `[model]` section to the backend's settings.
+//! Converts the section of a model to the settings of the engine.
 
 use std::time::Duration;
 
 use stockade_server_config::ModelSource as Source;
 
-use super::{Config, DeviceConfig, QuantiseConfig};
+use super::{DeviceConfig, ModelConfig, QuantiseConfig};
 use crate::{
     StartError,
     backend::{Device, MistralRsConfig, ModelSource, Quantise},
 };
 
-impl Config {
-    /// The backend's settings.
+impl MistralRsConfig {
+    /// The settings of a model of the configuration.
     ///
     /// # Errors
-    /// Returns an error if `model.source` is neither a directory nor a repository.
-    pub fn backend(&self) -> Result<MistralRsConfig, StartError> {
-        let model = &self.model;
+    /// Returns an error if its source is neither a directory nor a repository.
+    pub fn from_model(model: &ModelConfig) -> Result<Self, StartError> {
         let source = match model.location() {
-            Ok(Source::Directory(path)) => ModelSource::Directory(path),
-            Ok(Source::Hub(id)) => ModelSource::Hub(id),
+            Ok(Some(Source::Directory(path))) => ModelSource::Directory(path),
+            Ok(Some(Source::Hub(id))) => ModelSource::Hub(id),
+            Ok(None) => return Err(StartError::new("model.source is missing")),
             Err(error) => return Err(StartError::new(format!("model.source: {error}"))),
         };
-        let name = model.name.clone().unwrap_or_else(|| name(&source));
-        let mut config = MistralRsConfig::new(name, source);
-        config.device = match model.device {
+        let mut config = Self::new(source);
+        config.device = match model.device.unwrap_or_default() {
             DeviceConfig::Auto => Device::Auto,
             DeviceConfig::Cpu => Device::Cpu,
         };
@@ -32,31 +31,10 @@ impl Config {
             QuantiseConfig::Q8 => Quantise::Q8,
             QuantiseConfig::Q4 => Quantise::Q4,
         });
-        config.max_running = model.max_running.get().into();
-        config.max_queued = model.max_queued.into();
-        config.queue_wait = Duration::from_secs(model.queue_wait_secs.into());
-        config.max_image_side = model.max_image_side.get().into();
+        config.max_running = model.max_running_or_default().get().into();
+        config.max_queued = model.max_queued_or_default().into();
+        config.queue_wait = Duration::from_secs(model.queue_wait_secs_or_default().into());
+        config.max_image_side = model.max_image_side_or_default().get().into();
         Ok(config)
-    }
-}
-
-/// The default name of a model, for clients.
-fn name(source: &ModelSource) -> String {
-    match source {
-        ModelSource::Hub(id) => id.clone(),
-        ModelSource::Directory(path) => path.file_name().map_or("model".to_owned(), |name| {
-            name.to_string_lossy().into_owned()
-        }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_a_model_after_its_source() {
-        assert_eq!(name(&ModelSource::Hub("a/b".into())), "a/b");
-        assert_eq!(name(&ModelSource::Directory("/x/tiny".into())), "tiny");
     }
 }

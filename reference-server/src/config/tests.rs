@@ -20,7 +20,7 @@ fn error(text: &str) -> String {
 fn requires_only_model_and_keys() {
     let config = parse(MINIMAL).unwrap();
     assert_eq!(config.server.max_body_mb.get(), 20);
-    assert_eq!(config.model.default_max_tokens.get(), 256);
+    assert_eq!(config.models[0].default_max_tokens.get(), 256);
     assert_eq!(config.log.format, LogFormat::Json);
     assert!(config.fence.client_ip.trusted_proxies.is_empty());
     assert!(error("[model]\nsource = \"./m\"").contains("missing field `auth`"));
@@ -77,7 +77,8 @@ fn resolves_relative_paths_against_the_file() {
         config.fence.auth.keys_file,
         Some(folder.path().join("k.yaml"))
     );
-    assert_eq!(Path::new(&config.model.source), folder.path().join("./m"));
+    let source = config.models[0].source.clone().unwrap();
+    assert_eq!(Path::new(&source), folder.path().join("./m"));
 
     let tls = "[server.tls]\ncertificate_file = \"c.pem\"\nkey_file = \"/k.pem\"\n";
     fs::write(&path, format!("{MINIMAL}{tls}")).unwrap();
@@ -86,7 +87,8 @@ fn resolves_relative_paths_against_the_file() {
     assert_eq!(tls.key_file, Path::new("/k.pem"));
 
     fs::write(&path, MINIMAL.replace("./m", "owner/name")).unwrap();
-    assert_eq!(read(&path).unwrap().model.source, "owner/name");
+    let config = read(&path).unwrap();
+    assert_eq!(config.models[0].source.as_deref(), Some("owner/name"));
 }
 
 #[test]

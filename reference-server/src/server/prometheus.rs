@@ -1,6 +1,6 @@
 //! Prometheus metrics.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use axum::{Router, extract::State, routing::get};
 use http::header::CONTENT_TYPE;
@@ -9,7 +9,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use stockade::Fence;
 
 use super::Sources;
-use crate::{api::routes, backend::Backend};
+use crate::{api::routes, models::Models};
 
 /// The histogram buckets for durations, in seconds: from a refusal to a long chat.
 const DURATION_BUCKETS: &[f64] = &[
@@ -59,11 +59,11 @@ pub(super) fn router(
     handle: PrometheusHandle,
     fence: &Fence,
     sources: Sources,
-    backend: Arc<dyn Backend>,
+    models: Models,
 ) -> Router {
     Router::new()
         .route(routes::METRICS, get(render))
-        .with_state((handle, fence.clone(), sources, backend))
+        .with_state((handle, fence.clone(), sources, models))
 }
 
 /// Gauges of the backend's load.
@@ -71,28 +71,32 @@ const RUNNING_CHATS: &str = "stockade_model_running_chats";
 const WAITING_CHATS: &str = "stockade_model_waiting_chats";
 
 #[expect(clippy::cast_precision_loss, reason = "gauges are floats")]
-fn record_load(backend: &dyn Backend) {
+fn record_load(models: &Models) {
     metrics::describe_gauge!(RUNNING_CHATS, "Number of chats that the model is answering");
     metrics::describe_gauge!(
         WAITING_CHATS,
         "Number of chats that are waiting for the model"
     );
-    // A backend that does not report its load has no such metrics.
-    if let Some(load) = backend.load() {
-        metrics::gauge!(RUNNING_CHATS).set(load.running as f64);
-        metrics::gauge!(WAITING_CHATS).set(load.waiting as f64);
+    for model in models.iter() {
+        // A backend that does not report its load has no such metrics.
+        let Some(load) = model.backend.load() else {
+            continue;
+        };
+        let name = &model.name;
+        metrics::gauge!(RUNNING_CHATS, "model" => name.clone()).set(load.running as f64);
+        metrics::gauge!(WAITING_CHATS, "model" => name.clone()).set(load.waiting as f64);
     }
 }
 
 /// The state of the `/metrics` handler.
-type MetricsState = (PrometheusHandle, Fence, Sources, Arc<dyn Backend>);
+type MetricsState = (PrometheusHandle, Fence, Sources, Models);
 
 async fn render(
-    State((handle, fence, sources, backend)): State<MetricsState>,
+    State((handle, fence, sources, models)): State<MetricsState>,
 ) -> ([(http::HeaderName, &'static str); 1], String) {
     fence.record_gauges();
     sources.record();
-    record_load(&*backend);
+    record_load(&models);
     handle.run_upkeep();
     let format = "text/plain; version=0.0.4; charset=utf-8";
     ([(CONTENT_TYPE, format)], handle.render())

@@ -138,6 +138,10 @@ async fn lists_the_served_model() {
         .bearer_auth(METRICS_KEY);
     let health: Value = request.send().await.unwrap().json().await.unwrap();
     assert_eq!(health["status"], "ready");
-    assert_eq!(health["device"], "cpu");
-    assert_eq!(health["model"], "tiny");
+    let model = &health["models"][0];
+    assert_eq!(
+        (&model["name"], &model["status"]),
+        (&json!("tiny"), &json!("ready"))
+    );
+    assert_eq!(model["device"], "cpu");
 }

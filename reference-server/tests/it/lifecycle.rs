@@ -98,7 +98,9 @@ async fn reports_an_unavailable_model() {
         assert_eq!(health.status(), 503);
         let health: Value = health.json().await.unwrap();
         assert_eq!(health["status"], status);
-        assert_eq!(health["error"].is_string(), status == "failed");
+        let model = &health["models"][0];
+        assert_eq!(model["status"], status);
+        assert_eq!(model["error"].is_string(), status == "failed");
         let response = server.chat_with(json!({})).await;
         assert!(response.headers().contains_key("retry-after"));
         assert_eq!(code(response).await, (503, expected.to_owned()));

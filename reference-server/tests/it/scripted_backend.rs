@@ -6,9 +6,9 @@ use std::sync::{
 };
 
 use futures_util::{FutureExt, Stream, StreamExt, future::BoxFuture, stream};
-use stockade_server::backend::{
-    Backend, BackendError, ChatRequest, Event, FinishReason, Generation, Phase, Status, Usage,
-    UsageMeter,
+use stockade_server::{
+    backend::{Backend, BackendError, Generation, Phase, Status, UsageMeter},
+    chat::{ChatRequest, Event, FinishReason, Usage},
 };
 use stockade_testkit::poll::until_async;
 use tokio::sync::watch;
@@ -82,18 +82,20 @@ impl Backend for ScriptedBackend {
     fn status(&self) -> Status {
         Status {
             phase: self.phase.clone(),
-            model: "tiny".to_owned(),
             device: "none".to_owned(),
         }
     }
 
-    fn chat(&self, request: ChatRequest) -> BoxFuture<'static, Result<Generation, BackendError>> {
+    fn chat(
+        &self,
+        request: ChatRequest,
+        meter: UsageMeter,
+    ) -> BoxFuture<'static, Result<Generation, BackendError>> {
         let alive = Alive::new(&self.running);
-        let meter = request.meter;
         let made = meter.clone();
         let text = stream::once(async move {
             report(&made, 1);
-            Ok(Event::Text("some".to_owned()))
+            Ok(Event::text("some"))
         });
         match self.script.clone() {
             Script::Refuse(error) => async move { Err(error) }.boxed(),
@@ -115,30 +117,17 @@ impl Backend for ScriptedBackend {
             }
             Script::Talk => {
                 let count = request.sampling.max_tokens;
-                let pieces = stream::repeat(Ok(Event::Text("talk".repeat(1_024)))).take(count);
-                let done = Event::Done {
-                    finish: FinishReason::Length,
-                    usage: Usage {
-                        prompt_tokens: 1,
-                        completion_tokens: count,
-                    },
-                };
-                let pieces = pieces.chain(stream::iter([Ok(done)]));
+                let pieces = stream::repeat(Ok(Event::text("talk".repeat(1_024)))).take(count);
+                let pieces = pieces.chain(end(FinishReason::Length, Usage::new(1, count)));
                 async move { Ok(kept(pieces, alive)) }.boxed()
             }
             Script::Until(mut signal) => {
-                let end = async move {
+                let signalled = async move {
                     // Fails only if the test has dropped the sender.
                     let _ = signal.wait_for(|end| *end).await;
-                    Ok(Event::Done {
-                        finish: FinishReason::Stop,
-                        usage: Usage {
-                            prompt_tokens: 1,
-                            completion_tokens: 1,
-                        },
-                    })
+                    end(FinishReason::Stop, Usage::new(1, 1))
                 };
-                let pieces = text.chain(stream::once(end));
+                let pieces = text.chain(stream::once(signalled).flatten());
                 async move { Ok(kept(pieces, alive)) }.boxed()
             }
             Script::Stall => {
@@ -149,14 +138,20 @@ impl Backend for ScriptedBackend {
     }
 }
 
+/// The last events of a generation.
+fn end(
+    reason: FinishReason,
+    usage: Usage,
+) -> impl Stream<Item = Result<Event, BackendError>> + Send + 'static {
+    let finish = Event::Finish { choice: 0, reason };
+    stream::iter([Ok(finish), Ok(Event::Done(usage))])
+}
+
 /// The number of tokens of each prompt.
 pub(crate) const PROMPT_TOKENS: usize = 7;
 
 fn report(meter: &UsageMeter, completion_tokens: usize) {
-    meter.report(Usage {
-        prompt_tokens: PROMPT_TOKENS,
-        completion_tokens,
-    });
+    meter.report(Usage::new(PROMPT_TOKENS, completion_tokens));
 }
 
 /// A generation that counts as live until it is dropped.

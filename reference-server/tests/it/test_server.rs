@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use stockade::Environment;
 use stockade_key_auth::KeyDigest;
 use stockade_server::{
-    Config, Server, ShutdownReport, ShutdownSignal,
-    backend::{Backend, MistralRs, Phase},
+    Config, Models, Server, ShutdownReport, ShutdownSignal,
+    backend::{Backend, MistralRs, MistralRsConfig, Phase},
     tiny_model,
 };
 use tempfile::TempDir;
@@ -48,7 +48,7 @@ impl TestServer {
             let folder = tempfile::tempdir().unwrap();
             let config = config(folder.path(), "");
             tiny_model::write(&folder.path().join("model"), 1).unwrap();
-            let model = MistralRs::start(config.backend().unwrap());
+            let model = MistralRs::start(MistralRsConfig::from_model(&config.models[0]).unwrap());
             (folder, model)
         });
         assert_eq!(model.settled().await, Phase::Ready);
@@ -61,7 +61,7 @@ impl TestServer {
         let lines = format!("[model]\n{lines}");
         let config = config(folder.path(), &lines);
         tiny_model::write(&folder.path().join("model"), 1).unwrap();
-        let model = MistralRs::start(config.backend().unwrap());
+        let model = MistralRs::start(MistralRsConfig::from_model(&config.models[0]).unwrap());
         assert_eq!(model.settled().await, Phase::Ready);
         Self::open(folder, &config, Arc::new(model)).await
     }
@@ -74,13 +74,14 @@ impl TestServer {
     }
 
     async fn open(folder: TempDir, config: &Config, backend: Arc<dyn Backend>) -> Self {
+        let models = Models::new(config, |_| Ok(Arc::clone(&backend))).unwrap();
         let server = Server::bind(config).await.unwrap();
         let address = server.address();
         let (shutdown, signal) = watch::channel(ShutdownSignal::None);
         Self {
             address,
             shutdown,
-            report: tokio::spawn(server.run(backend, signal)),
+            report: tokio::spawn(server.run(models, signal)),
             client: reqwest::Client::builder().no_proxy().build().unwrap(),
             folder,
         }

@@ -8,7 +8,10 @@ use futures_util::StreamExt;
 use stockade_core::refusal::Refusal;
 
 use super::completion::CompletionMeta;
-use crate::backend::{BackendError, Event, Generation, UsageMeter};
+use crate::{
+    backend::{BackendError, Generation, UsageMeter},
+    chat::{Completion, FinishReason},
+};
 
 /// Collects the completion. The deadline drops this future; the meter then has the usage so far.
 ///
@@ -29,15 +32,15 @@ async fn collect(
     meta: &CompletionMeta,
     meter: &UsageMeter,
 ) -> Result<Response, BackendError> {
-    let mut text = String::new();
-    while let Some(event) = generation.next().await {
-        match event? {
-            Event::Text(piece) => text.push_str(&piece),
-            Event::Done { finish, usage } => {
-                meter.report(usage);
-                return Ok(Json(meta.completion(&text, finish, usage)).into_response());
-            }
-        }
+    let mut completion = Completion::default();
+    while completion.usage.is_none() {
+        let event = generation.next().await.ok_or(BackendError::Engine)?;
+        completion.push(event?);
     }
-    Err(BackendError::Engine)
+    let (Some(choice), Some(usage)) = (completion.choices.first(), completion.usage) else {
+        return Err(BackendError::Engine);
+    };
+    meter.report(usage);
+    let finish = choice.finish.unwrap_or(FinishReason::Stop);
+    Ok(Json(meta.completion(&choice.text, finish, usage)).into_response())
 }

@@ -7,7 +7,7 @@ use stockade_core::context::RequestContext;
 
 use crate::{
     api::unix_seconds,
-    backend::{FinishReason, Usage},
+    chat::{FinishReason, Usage},
 };
 
 /// The fields that all objects of a completion share.
@@ -166,6 +166,8 @@ fn finish_reason(finish: FinishReason) -> &'static str {
     match finish {
         FinishReason::Stop => "stop",
         FinishReason::Length => "length",
+        FinishReason::ToolCalls => "tool_calls",
+        FinishReason::ContentFilter => "content_filter",
     }
 }
 

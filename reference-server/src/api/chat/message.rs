@@ -7,28 +7,12 @@ use super::{
     unknown_fields::UnknownFieldHandler,
     validated::invalid,
 };
-use crate::{
-    api::image::{EncodedImage, ImageRejection},
-    backend::Role,
-};
+use crate::chat::{EncodedImage, Image, ImageRejection, Message, Part as ChatPart, Role};
 
 /// The maximum number of images in a chat; a model may support fewer.
 const MAX_IMAGES: usize = 8;
 /// The maximum number of pixels of all images together, which bounds the memory of a request.
 const MAX_PIXELS: u64 = 80_000_000;
-
-/// A message of a chat.
-pub(super) struct ChatMessage {
-    pub(super) role: Role,
-    pub(super) text: String,
-    pub(super) images: Vec<MessageImage>,
-}
-
-/// An image and its path in the request.
-pub(super) struct MessageImage {
-    pub(super) image: EncodedImage,
-    pub(super) param: String,
-}
 
 /// Converts and validates the messages of a chat.
 ///
@@ -37,7 +21,7 @@ pub(super) struct MessageImage {
 pub(super) fn convert_all(
     messages: Vec<MessageBody<'_>>,
     unknown: &mut UnknownFieldHandler,
-) -> Result<Vec<ChatMessage>, Refusal> {
+) -> Result<Vec<Message>, Refusal> {
     if messages.is_empty() {
         return Err(invalid("messages", "there must be at least one message"));
     }
@@ -95,7 +79,7 @@ fn convert(
     path: &str,
     message: MessageBody<'_>,
     budget: &mut ImageBudget,
-) -> Result<ChatMessage, Refusal> {
+) -> Result<Message, Refusal> {
     let role = match message.role.as_deref().unwrap_or_default() {
         "system" | "developer" => Role::System,
         "user" => Role::User,
@@ -109,78 +93,67 @@ fn convert(
             return Err(invalid(format!("{path}.role"), text));
         }
     };
-    let mut converted = ChatMessage {
-        role,
-        text: String::new(),
-        images: Vec::new(),
-    };
     match message.content {
-        Content::Text(text) => converted.text = text,
+        Content::Text(text) => Ok(Message::text(role, text)),
         Content::Parts(parts) => {
-            for (at, part) in parts.into_iter().enumerate() {
-                converted.add(part, format!("{path}.content[{at}]"), budget)?;
-            }
+            let parts = parts.into_iter().enumerate();
+            let parts = parts.map(|(at, part)| {
+                convert_part(role, part, format!("{path}.content[{at}]"), budget)
+            });
+            Ok(Message {
+                parts: parts.collect::<Result<_, _>>()?,
+                ..Message::text(role, "")
+            })
         }
         Content::Absent => {
             let text = "it must be a string or an array of parts";
-            return Err(invalid(format!("{path}.content"), text));
+            Err(invalid(format!("{path}.content"), text))
         }
     }
-    Ok(converted)
 }
 
-impl ChatMessage {
-    fn add(
-        &mut self,
-        part: Part<'_>,
-        path: String,
-        budget: &mut ImageBudget,
-    ) -> Result<(), Refusal> {
-        let (image, param) = match part {
-            Part {
-                kind,
-                text: Some(text),
-                image_url: None,
-                image: None,
-                ..
-            } if kind == "text" => {
-                // A line break separates the parts of a message.
-                if !self.text.is_empty() {
-                    self.text.push('\n');
-                }
-                self.text.push_str(&text);
-                return Ok(());
-            }
-            Part {
-                kind,
-                text: None,
-                image_url: Some(image),
-                image: None,
-                ..
-            } if kind == "image_url" => (
-                EncodedImage::from_url(&image.url),
-                format!("{path}.image_url{}", image.at),
-            ),
-            Part {
-                kind,
-                text: None,
-                image_url: None,
-                image: Some(image),
-                ..
-            } if kind == "image" => (
-                EncodedImage::from_base64(&image.b64),
-                format!("{path}.image.b64"),
-            ),
-            part => return Err(invalid_part(&part.kind, &path)),
-        };
-        if self.role != Role::User {
-            return Err(invalid(path, "only user messages may have images"));
-        }
-        let image = image.map_err(|rejection| image_refusal(rejection, &param))?;
-        budget.spend(&image, &param)?;
-        self.images.push(MessageImage { image, param });
-        Ok(())
+fn convert_part(
+    role: Role,
+    part: Part<'_>,
+    path: String,
+    budget: &mut ImageBudget,
+) -> Result<ChatPart, Refusal> {
+    let (image, param) = match part {
+        Part {
+            kind,
+            text: Some(text),
+            image_url: None,
+            image: None,
+            ..
+        } if kind == "text" => return Ok(ChatPart::Text(text)),
+        Part {
+            kind,
+            text: None,
+            image_url: Some(image),
+            image: None,
+            ..
+        } if kind == "image_url" => (
+            EncodedImage::from_url(&image.url),
+            format!("{path}.image_url{}", image.at),
+        ),
+        Part {
+            kind,
+            text: None,
+            image_url: None,
+            image: Some(image),
+            ..
+        } if kind == "image" => (
+            EncodedImage::from_base64(&image.b64),
+            format!("{path}.image.b64"),
+        ),
+        part => return Err(invalid_part(&part.kind, &path)),
+    };
+    if role != Role::User {
+        return Err(invalid(path, "only user messages may have images"));
     }
+    let file = image.map_err(|rejection| image_refusal(rejection, &param))?;
+    budget.spend(&file, &param)?;
+    Ok(ChatPart::Image(Image { file, param }))
 }
 
 /// The refusal of a part that has an unsupported type or the wrong fields.
@@ -202,7 +175,7 @@ fn invalid_part(kind: &str, path: &str) -> Refusal {
 }
 
 /// The refusal of an image.
-pub(super) fn image_refusal(rejection: ImageRejection, param: &str) -> Refusal {
+fn image_refusal(rejection: ImageRejection, param: &str) -> Refusal {
     invalid(param, rejection.message())
         .with_code("INVALID_IMAGE")
         .with_reason(RefusalReason::InvalidImage)
@@ -238,7 +211,7 @@ mod tests {
     /// A PNG of one red pixel.
     const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC";
 
-    fn parse_messages(messages: &str) -> Result<Vec<ChatMessage>, Refusal> {
+    fn parse_messages(messages: &str) -> Result<Vec<Message>, Refusal> {
         let text = format!(r#"{{"messages":{messages}}}"#);
         let mut unknown = UnknownFieldHandler::new(UnknownFields::Refuse);
         let messages = body::parse(text.as_bytes())?.messages.unwrap().0;
@@ -246,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn joins_text_parts_and_keeps_the_order_of_images() {
+    fn keeps_the_order_of_parts() {
         let messages = format!(
             r#"[{{"role":"developer","content":"be brief"}},
                 {{"role":"user","content":[
@@ -260,17 +233,21 @@ mod tests {
         let messages = parse_messages(&messages).ok().unwrap();
         let roles: Vec<Role> = messages.iter().map(|message| message.role).collect();
         assert_eq!(roles, [Role::System, Role::User, Role::Assistant]);
-        assert_eq!(messages[1].text, "a\nb");
-        let params: Vec<&str> = messages[1]
-            .images
+        let parts: Vec<&str> = messages[1]
+            .parts
             .iter()
-            .map(|i| i.param.as_str())
+            .map(|part| match part {
+                ChatPart::Text(text) => text,
+                ChatPart::Image(image) => image.param.as_str(),
+            })
             .collect();
         assert_eq!(
-            params,
+            parts,
             [
+                "a",
                 "messages[1].content[1].image_url.url",
                 "messages[1].content[2].image_url",
+                "b",
                 "messages[1].content[4].image.b64"
             ]
         );

@@ -14,7 +14,8 @@ use stockade_core::{context::RequestContext, refusal::Refusal};
 use super::completion::{ChunkKind, CompletionMeta};
 use crate::{
     api::refusals,
-    backend::{BackendError, Event, Generation, Usage, UsageMeter},
+    backend::{BackendError, Generation, UsageMeter},
+    chat::{Event, Usage},
     fence::Deadline,
 };
 
@@ -85,11 +86,13 @@ impl StreamState {
                 }
             };
             match event {
-                Some(Ok(Event::Text(text))) => self.on_text(&text),
-                Some(Ok(Event::Done { finish, usage })) => {
-                    self.push_chunk(ChunkKind::Finish(finish));
-                    self.on_done(usage);
+                Some(Ok(Event::Text { text, .. })) => self.on_text(&text),
+                Some(Ok(Event::Finish { reason, .. })) => {
+                    self.push_chunk(ChunkKind::Finish(reason));
                 }
+                Some(Ok(Event::Done(usage))) => self.on_done(usage),
+                // The features of other events are refused.
+                Some(Ok(_)) => {}
                 Some(Err(error)) => self.engine_failed(error),
                 None => self.engine_failed(BackendError::Engine),
             }

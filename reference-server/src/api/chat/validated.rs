@@ -2,11 +2,12 @@
 
 use stockade_core::refusal::{Refusal, RefusalKind};
 
-use super::{
-    body::ChatBody, message, message::ChatMessage, other_fields,
-    unknown_fields::UnknownFieldHandler,
+use super::{body::ChatBody, message, other_fields, unknown_fields::UnknownFieldHandler};
+use crate::{
+    StartError,
+    chat::{ChatRequest, Sampling},
+    config::{ModelConfig, UnknownFields},
 };
-use crate::{backend::Sampling, config::UnknownFields};
 
 /// The maximum length of a stop sequence, in bytes.
 const MAX_STOP_BYTES: usize = 256;
@@ -18,15 +19,35 @@ pub(crate) struct ChatLimits {
     pub(crate) default_max_tokens: usize,
     /// The maximum number of tokens that a chat may request.
     pub(crate) max_tokens: usize,
-    /// Whether unknown fields are refused or ignored.
-    pub(crate) unknown_fields: UnknownFields,
+}
+
+impl ChatLimits {
+    /// The limits of a model.
+    ///
+    /// # Errors
+    /// Returns an error if the default exceeds the maximum.
+    pub(crate) fn new(model: &ModelConfig) -> Result<Self, StartError> {
+        let limit = model.max_tokens_limit.get();
+        let default = model.default_max_tokens.get();
+        if default > limit {
+            return Err(StartError::new(format!(
+                "the model {:?}: default_max_tokens is greater than max_tokens_limit: lower the \
+                 first or raise the second",
+                model.api_name()
+            )));
+        }
+        let tokens = |count| usize::try_from(count).unwrap_or(usize::MAX);
+        Ok(Self {
+            default_max_tokens: tokens(default),
+            max_tokens: tokens(limit),
+        })
+    }
 }
 
 /// A validated chat, with its images still encoded.
 pub(super) struct ValidatedChat {
     pub(super) model: String,
-    pub(super) messages: Vec<ChatMessage>,
-    pub(super) sampling: Sampling,
+    pub(super) request: ChatRequest,
     pub(super) response_mode: ResponseMode,
     /// The unknown fields that were ignored.
     pub(super) unknown: UnknownFieldHandler,
@@ -44,18 +65,22 @@ impl ValidatedChat {
     ///
     /// # Errors
     /// Returns a refusal that names the field.
-    pub(super) fn new(body: ChatBody<'_>, limits: ChatLimits) -> Result<Self, Refusal> {
-        let mut unknown = UnknownFieldHandler::new(limits.unknown_fields);
+    pub(super) fn new(
+        body: ChatBody<'_>,
+        limits: ChatLimits,
+        unknown_fields: UnknownFields,
+    ) -> Result<Self, Refusal> {
+        let mut unknown = UnknownFieldHandler::new(unknown_fields);
         other_fields::check(&body.other_fields, &mut unknown)?;
         check_fixed_values(&body)?;
         let sampling = sampling(&body, limits)?;
         let response_mode = response_mode(&body)?;
         let model = body.model.ok_or_else(|| missing("model"))?;
         let messages = body.messages.ok_or_else(|| missing("messages"))?;
+        let messages = message::convert_all(messages.0, &mut unknown)?;
         Ok(Self {
             model,
-            messages: message::convert_all(messages.0, &mut unknown)?,
-            sampling,
+            request: ChatRequest::new(messages, sampling),
             response_mode,
             unknown,
         })
@@ -91,11 +116,12 @@ fn sampling(body: &ChatBody<'_>, limits: ChatLimits) -> Result<Sampling, Refusal
     }
     Ok(Sampling {
         max_tokens: max_tokens(body, limits)?,
-        temperature,
-        top_p,
+        temperature: Some(temperature),
+        top_p: Some(top_p),
         // Any integer is a seed; negative ones are reinterpreted as unsigned.
         seed: body.seed.map(i64::cast_unsigned),
         stop: stop_sequences(body)?,
+        ..Sampling::default()
     })
 }
 
@@ -152,7 +178,7 @@ fn response_mode(body: &ChatBody<'_>) -> Result<ResponseMode, Refusal> {
     }
 }
 
-fn missing(field: &'static str) -> Refusal {
+pub(super) fn missing(field: &'static str) -> Refusal {
     Refusal::new(RefusalKind::Invalid, format!("`{field}` is missing")).with_param(field)
 }
 
@@ -170,7 +196,6 @@ mod tests {
     const LIMITS: ChatLimits = ChatLimits {
         default_max_tokens: 256,
         max_tokens: 1_000,
-        unknown_fields: UnknownFields::Refuse,
     };
 
     fn chat(fields: &str) -> Result<ValidatedChat, Refusal> {
@@ -178,20 +203,19 @@ mod tests {
         let body = format!(
             r#"{{"model":"m","messages":[{{"role":"user","content":"hi"}}]{comma}{fields}}}"#
         );
-        ValidatedChat::new(parse(body.as_bytes())?, LIMITS)
+        ValidatedChat::new(parse(body.as_bytes())?, LIMITS, UnknownFields::Refuse)
     }
 
     #[test]
     fn defaults_are_openais() {
         let chat = chat("").ok().unwrap();
         assert_eq!(
-            chat.sampling,
+            chat.request.sampling,
             Sampling {
                 max_tokens: 256,
-                temperature: 1.0,
-                top_p: 1.0,
-                seed: None,
-                stop: Vec::new(),
+                temperature: Some(1.0),
+                top_p: Some(1.0),
+                ..Sampling::default()
             }
         );
         assert_eq!(chat.response_mode, ResponseMode::Buffered);
@@ -207,13 +231,14 @@ mod tests {
         .ok()
         .unwrap();
         assert_eq!(
-            chat.sampling,
+            chat.request.sampling,
             Sampling {
                 max_tokens: 5,
-                temperature: 0.0,
-                top_p: 0.5,
+                temperature: Some(0.0),
+                top_p: Some(0.5),
                 seed: Some(u64::MAX),
                 stop: vec!["a".to_owned(), "b".to_owned()],
+                ..Sampling::default()
             }
         );
         assert_eq!(
@@ -270,7 +295,11 @@ mod tests {
             (r#"{"model":"m"}"#, "messages"),
             (r#"{"model":"m","messages":[]}"#, "messages"),
         ] {
-            let refusal = ValidatedChat::new(parse(body.as_bytes()).ok().unwrap(), LIMITS);
+            let refusal = ValidatedChat::new(
+                parse(body.as_bytes()).ok().unwrap(),
+                LIMITS,
+                UnknownFields::Refuse,
+            );
             assert_eq!(refusal.err().unwrap().param(), Some(param), "{body}");
         }
     }

@@ -10,8 +10,6 @@ use super::{hub, model_dir::ModelDir};
 pub struct MistralRsConfig {
     /// The source of the weights.
     pub model: ModelSource,
-    /// The model's name, which clients send in `model`.
-    pub name: String,
     /// The device that runs the model.
     pub device: Device,
     /// The maximum number of running chats; 0 counts as 1. Chats with images, and all chats on
@@ -31,10 +29,9 @@ pub struct MistralRsConfig {
 impl MistralRsConfig {
     /// Creates the default settings for a model: the GPU if the build supports it, 8 running chats,
     /// and 32 waiting for at most 30 seconds.
-    pub fn new(name: impl Into<String>, model: ModelSource) -> Self {
+    pub fn new(model: ModelSource) -> Self {
         Self {
             model,
-            name: name.into(),
             device: Device::Auto,
             max_running: 8,
             max_queued: 32,

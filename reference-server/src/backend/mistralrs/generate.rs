@@ -85,10 +85,7 @@ impl GenerationTask {
                 Ok(replies) => {
                     if attempts == 0 {
                         // The engine has accepted the prompt and starts the prefill.
-                        self.meter.report(Usage {
-                            prompt_tokens: self.prompt_tokens,
-                            completion_tokens: 0,
-                        });
+                        self.meter.report(Usage::new(self.prompt_tokens, 0));
                     }
                     output
                         .follow(replies, &processor, &self.engine, attempts > 0)
@@ -233,20 +230,25 @@ impl Output {
     }
 
     fn finish(mut self, last: Result<FinishReason, BackendError>) {
-        let item = last.map(|finish| {
-            let rest = self.stop.finish();
-            self.send(rest);
-            let usage = self.usage;
-            Event::Done { finish, usage }
-        });
-        // Fails only if the client has disconnected.
-        let _ = self.out.send(item);
+        let items = match last {
+            Ok(reason) => {
+                let rest = self.stop.finish();
+                self.send(rest);
+                let finish = Event::Finish { choice: 0, reason };
+                [Some(Ok(finish)), Some(Ok(Event::Done(self.usage)))]
+            }
+            Err(error) => [Some(Err(error)), None],
+        };
+        for item in items.into_iter().flatten() {
+            // Fails only if the client has disconnected.
+            let _ = self.out.send(item);
+        }
     }
 
     fn send(&self, text: String) {
         if !text.is_empty() {
             // As in `finish`, fails only if the client has disconnected.
-            let _ = self.out.send(Ok(Event::Text(text)));
+            let _ = self.out.send(Ok(Event::text(text)));
         }
     }
 }

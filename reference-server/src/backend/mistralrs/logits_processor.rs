@@ -116,10 +116,8 @@ impl LogitsProcessor {
         }
         progress.last = Some(token);
         if !ending {
-            self.meter.report(Usage {
-                prompt_tokens: self.prompt.unwrap_or(progress.prompt),
-                completion_tokens: progress.generated,
-            });
+            let prompt = self.prompt.unwrap_or(progress.prompt);
+            self.meter.report(Usage::new(prompt, progress.generated));
         }
         usize::try_from(token).unwrap_or(usize::MAX)
     }

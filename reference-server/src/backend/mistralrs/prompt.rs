@@ -5,7 +5,7 @@ use image::DynamicImage;
 use indexmap::IndexMap;
 use mistralrs::{MessageContent, RequestMessage};
 
-use super::{Message, Role};
+use super::{Message, Part, Role};
 
 type EngineMessage = IndexMap<String, MessageContent>;
 
@@ -21,12 +21,11 @@ pub(super) struct Prompt {
 }
 
 impl Prompt {
-    /// Creates a prompt; the images of a message precede its text.
-    pub(super) fn new(messages: Vec<Message>, images: Vec<DynamicImage>) -> Self {
-        let messages = messages.into_iter().map(|message| {
-            let content = IMAGE.repeat(message.images.len()) + &message.text;
-            engine_message(message.role, content)
-        });
+    /// Creates a prompt. `images` are those of the messages, decoded and in their order.
+    pub(super) fn new(messages: &[Message], images: Vec<DynamicImage>) -> Self {
+        let messages = messages
+            .iter()
+            .map(|message| engine_message(message.role, content(&message.parts)));
         Self {
             messages: messages.collect(),
             images,
@@ -65,11 +64,34 @@ impl Prompt {
     }
 }
 
+/// The parts in their order; a line break separates consecutive texts.
+fn content(parts: &[Part]) -> String {
+    let mut content = String::new();
+    let mut follows_text = false;
+    for part in parts {
+        match part {
+            Part::Text(text) => {
+                if follows_text {
+                    content.push('\n');
+                }
+                content.push_str(text);
+                follows_text = true;
+            }
+            Part::Image(_) => {
+                content.push_str(IMAGE);
+                follows_text = false;
+            }
+        }
+    }
+    content
+}
+
 fn engine_message(role: Role, content: String) -> EngineMessage {
     let role = match role {
         Role::System => "system",
         Role::User => "user",
         Role::Assistant => "assistant",
+        Role::Tool => "tool",
     };
     IndexMap::from([
         ("role".to_owned(), Either::Left(role.to_owned())),

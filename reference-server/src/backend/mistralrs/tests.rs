@@ -1,13 +1,17 @@
 //! Tests of the backend with tiny models in mistral.rs.
 
-use std::{fs, future::Future, path::Path, sync::OnceLock, time::Duration};
+use std::{fs, future::Future, io::Cursor, path::Path, sync::OnceLock, time::Duration};
 
 use ::image::{DynamicImage, Rgb, RgbImage};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures_util::StreamExt;
 use tempfile::TempDir;
 
 use super::*;
-use crate::{backend::Sampling, tiny_model};
+use crate::{
+    chat::{EncodedImage, Image, Sampling},
+    tiny_model,
+};
 
 mod answers;
 mod faults;
@@ -41,7 +45,7 @@ fn edit(dir: &Path, name: &str, from: &str, to: &str) {
 }
 
 fn config(dir: &Path) -> MistralRsConfig {
-    let mut config = MistralRsConfig::new("tiny", ModelSource::Directory(dir.to_owned()));
+    let mut config = MistralRsConfig::new(ModelSource::Directory(dir.to_owned()));
     config.device = Device::Cpu;
     config.queue_wait = Duration::from_secs(300);
     config
@@ -66,26 +70,28 @@ async fn with_timeout<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn user(text: &str, images: &[DynamicImage]) -> Message {
-    Message {
-        role: Role::User,
-        text: text.to_owned(),
-        images: images.to_vec(),
-    }
+    let image = |image: &DynamicImage| {
+        let mut png = Cursor::new(Vec::new());
+        image.write_to(&mut png, ::image::ImageFormat::Png).unwrap();
+        let base64 = BASE64_STANDARD.encode(png.into_inner());
+        Part::Image(Image {
+            file: EncodedImage::from_base64(&base64).unwrap(),
+            param: "messages[0].content".to_owned(),
+        })
+    };
+    let mut message = Message::text(Role::User, text);
+    message.parts.splice(0..0, images.iter().map(image));
+    message
 }
 
 /// A greedy chat.
 fn chat(text: &str, images: &[DynamicImage], max_tokens: usize) -> ChatRequest {
-    ChatRequest {
-        messages: vec![user(text, images)],
-        sampling: Sampling {
-            max_tokens,
-            temperature: 0.0,
-            top_p: 1.0,
-            seed: None,
-            stop: Vec::new(),
-        },
-        meter: UsageMeter::default(),
-    }
+    let sampling = Sampling {
+        max_tokens,
+        temperature: Some(0.0),
+        ..Sampling::default()
+    };
+    ChatRequest::new(vec![user(text, images)], sampling)
 }
 
 fn picture(width: u32, height: u32, seed: u8) -> DynamicImage {
@@ -105,26 +111,29 @@ struct Completion {
 }
 
 async fn ask(backend: &MistralRs, request: ChatRequest) -> Result<Completion, BackendError> {
-    with_timeout(async { collect(backend.chat(request).await?).await }).await
+    with_timeout(async { collect(backend.chat(request, UsageMeter::default()).await?).await }).await
 }
 
 /// Reads the stream to its end, and checks the guarantees of [`Event`].
 async fn collect(mut generation: Generation) -> Result<Completion, BackendError> {
     let mut text = String::new();
+    let mut finish = None;
     while let Some(event) = generation.next().await {
         match event? {
-            Event::Text(piece) => {
-                assert!(!piece.is_empty());
+            Event::Text { text: piece, .. } => {
+                assert!(!piece.is_empty() && finish.is_none());
                 text.push_str(&piece);
             }
-            Event::Done { finish, usage } => {
+            Event::Finish { choice: 0, reason } => finish = Some(reason),
+            Event::Done(usage) => {
                 assert!(generation.next().await.is_none());
                 return Ok(Completion {
                     text,
-                    finish,
+                    finish: finish.expect("a finish reason before the end"),
                     usage,
                 });
             }
+            event => panic!("{event:?}"),
         }
     }
     panic!("ended without Done after {text:?}");

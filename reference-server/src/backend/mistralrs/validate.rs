@@ -1,13 +1,62 @@
 //! Checks of a chat that need the loaded model.
 
-use super::{BackendError, Message, engine::ModelInfo, model_dir::Modality, quirks};
+use super::{BackendError, ChatRequest, Message, engine::ModelInfo, model_dir::Modality, quirks};
+use crate::chat::{ReasoningEffort, ResponseFormat, Role};
+
+/// Checks that the engine supports the features of the request.
+///
+/// # Errors
+/// Returns [`BackendError::Unsupported`] with the field if it does not.
+pub(super) fn features(request: &ChatRequest) -> Result<(), BackendError> {
+    let sampling = &request.sampling;
+    let is_tool_turn =
+        |message: &Message| message.role == Role::Tool || !message.tool_calls.is_empty();
+    let unsupported = [
+        ("tools", !request.tools.is_empty()),
+        ("messages", request.messages.iter().any(is_tool_turn)),
+        (
+            "response_format",
+            !matches!(request.response_format, ResponseFormat::Text),
+        ),
+        ("n", request.choices > 1),
+        ("logprobs", request.top_logprobs.is_some()),
+        (
+            "reasoning_effort",
+            !matches!(
+                request.reasoning_effort,
+                None | Some(ReasoningEffort::None | ReasoningEffort::Medium)
+            ),
+        ),
+        ("top_k", sampling.top_k.is_some_and(|k| k > 0)),
+        ("min_p", sampling.min_p.is_some_and(|p| p > 0.0)),
+        (
+            "frequency_penalty",
+            sampling.frequency_penalty.is_some_and(|p| p != 0.0),
+        ),
+        (
+            "presence_penalty",
+            sampling.presence_penalty.is_some_and(|p| p != 0.0),
+        ),
+        (
+            "repetition_penalty",
+            sampling.repetition_penalty.is_some_and(|p| p != 1.0),
+        ),
+        ("logit_bias", !sampling.logit_bias.is_empty()),
+    ];
+    match unsupported.into_iter().find(|(_, used)| *used) {
+        Some((param, _)) => Err(BackendError::Unsupported {
+            param: param.to_owned(),
+        }),
+        None => Ok(()),
+    }
+}
 
 /// Checks that the model supports the messages.
 ///
 /// # Errors
 /// Returns [`BackendError::Invalid`] if it does not.
 pub(super) fn messages(info: &ModelInfo, messages: &[Message]) -> Result<(), BackendError> {
-    let images: usize = messages.iter().map(|message| message.images.len()).sum();
+    let images = messages.iter().flat_map(Message::images).count();
     if images > 0 && info.modality == Modality::Text {
         return invalid(
             "messages",
@@ -25,16 +74,12 @@ pub(super) fn messages(info: &ModelInfo, messages: &[Message]) -> Result<(), Bac
         if let Some(token) = info
             .control_tokens
             .iter()
-            .find(|t| message.text.contains(*t))
+            .find(|token| message.texts().any(|text| text.contains(*token)))
         {
             let text = format!("the text {token:?} is reserved by this model: remove it");
             return invalid(format!("messages[{i}].content"), text);
         }
-        if message
-            .images
-            .iter()
-            .any(|image| image.width() == 0 || image.height() == 0)
-        {
+        if message.images().any(|image| image.file.pixels() == 0) {
             let text = "an image has no pixels: remove it";
             return invalid(format!("messages[{i}].content"), text);
         }

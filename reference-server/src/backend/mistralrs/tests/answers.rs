@@ -26,8 +26,8 @@ async fn seeds_determine_the_text() {
     let backend = shared().await;
     let seeded = |seed| {
         let mut request = chat("Hello", &[], 24);
-        request.sampling.temperature = 1.0;
-        request.sampling.top_p = 0.95;
+        request.sampling.temperature = Some(1.0);
+        request.sampling.top_p = Some(0.95);
         request.sampling.seed = seed;
         ask(&backend, request)
     };
@@ -42,7 +42,7 @@ async fn a_seed_is_independent_of_concurrent_chats() {
     let backend = shared().await;
     let seeded = |text: &str| {
         let mut request = chat(text, &[], 24);
-        request.sampling.temperature = 0.8;
+        request.sampling.temperature = Some(0.8);
         request.sampling.seed = Some(3);
         request
     };
@@ -117,15 +117,7 @@ async fn roles_reach_the_model() {
     let backend = shared().await;
     let with = |role| {
         let mut request = chat("Hello", &[], 12);
-        let text = "Be brief".to_owned();
-        request.messages.insert(
-            0,
-            Message {
-                role,
-                text,
-                images: vec![],
-            },
-        );
+        request.messages.insert(0, Message::text(role, "Be brief"));
         ask(&backend, request)
     };
     assert_ne!(

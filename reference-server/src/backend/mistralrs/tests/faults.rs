@@ -60,7 +60,7 @@ impl Raw {
 
 fn seeded(text: &str, images: &[DynamicImage], max_tokens: usize, seed: u64) -> ChatRequest {
     let mut request = chat(text, images, max_tokens);
-    request.sampling.temperature = 1.0;
+    request.sampling.temperature = Some(1.0);
     request.sampling.seed = Some(seed);
     request
 }
@@ -69,7 +69,7 @@ fn seeded(text: &str, images: &[DynamicImage], max_tokens: usize, seed: u64) -> 
 async fn fault_1_disconnecting_does_not_kill_the_engine() {
     let backend = shared().await;
     let engine = backend.engine().unwrap();
-    let left = with_timeout(backend.chat(chat("Hello", &[], 50)))
+    let left = with_timeout(backend.chat(chat("Hello", &[], 50), UsageMeter::default()))
         .await
         .unwrap();
     drop(left);
@@ -96,10 +96,7 @@ async fn fault_2_still_exists() {
     let engine = backend.engine().unwrap();
     let prompt = |seed| {
         let image = picture(112, 112, seed);
-        Prompt::new(
-            vec![user("Look", std::slice::from_ref(&image))],
-            vec![image],
-        )
+        Prompt::new(&[user("Look", std::slice::from_ref(&image))], vec![image])
     };
     let (one, two) = (prompt(1), prompt(2));
     let (first, second) = tokio::join!(
@@ -172,7 +169,7 @@ async fn fault_4_a_prefix_continues_the_answer() {
     let backend = shared().await;
     let engine = backend.engine().unwrap();
     let whole = ask(&backend, chat("Hello", &[], 24)).await.unwrap();
-    let prompt = Prompt::new(vec![user("Hello", &[])], vec![]);
+    let prompt = Prompt::new(&[user("Hello", &[])], vec![]);
     let _alone = acquire_all(&backend).await;
     let raw = Raw::ask(&engine, &prompt, Some(&whole.text[..10]), 0.0, 14).await;
     let first = raw.progress.first.unwrap();
@@ -208,10 +205,7 @@ async fn fault_5_still_exists() {
     let backend = ready(config(dir.path())).await;
     let engine = backend.engine().unwrap();
     let image = picture(20, 60, 1);
-    let prompt = Prompt::new(
-        vec![user("Look", std::slice::from_ref(&image))],
-        vec![image],
-    );
+    let prompt = Prompt::new(&[user("Look", std::slice::from_ref(&image))], vec![image]);
     let raw = Raw::ask(&engine, &prompt, None, 0.0, 4).await;
     assert!(raw.reasons.is_empty());
     with_timeout(engine.died()).await;
@@ -221,7 +215,7 @@ async fn fault_5_still_exists() {
 async fn fault_6_still_exists() {
     let (_dir, backend) = biased_model(0.0).await;
     let engine = backend.engine().unwrap();
-    let prompt = Prompt::new(vec![user("Hello", &[])], vec![]);
+    let prompt = Prompt::new(&[user("Hello", &[])], vec![]);
     let mut silent = 0;
     for max_tokens in 1..12 {
         let raw = Raw::ask(&engine, &prompt, None, 1.0, max_tokens).await;
@@ -238,6 +232,7 @@ async fn fault_6_an_answer_that_ends_inside_a_character_has_a_reason() {
         match answer.finish {
             FinishReason::Length => assert_eq!(answer.usage.completion_tokens, 9),
             FinishReason::Stop => assert!(answer.usage.completion_tokens <= 9),
+            reason => panic!("{reason:?}"),
         }
     }
 }
@@ -257,7 +252,7 @@ async fn fault_9_one_token_is_one_token() {
 async fn fault_9_still_exists() {
     let backend = shared().await;
     let engine = backend.engine().unwrap();
-    let prompt = Prompt::new(vec![user("Hello", &[])], vec![]);
+    let prompt = Prompt::new(&[user("Hello", &[])], vec![]);
     let _alone = acquire_all(&backend).await;
     let raw = Raw::ask(&engine, &prompt, None, 0.0, 1).await;
     assert_eq!(raw.reasons, ["length", "stop"]);
@@ -284,8 +279,7 @@ async fn fault_12_still_exists() {
     tiny_model::write_text(dir.path(), 7).unwrap();
     let backend = ready(config(dir.path())).await;
     let engine = backend.engine().unwrap();
-    let prompts =
-        ["Hello", "zzzzz", "Green"].map(|text| Prompt::new(vec![user(text, &[])], vec![]));
+    let prompts = ["Hello", "zzzzz", "Green"].map(|text| Prompt::new(&[user(text, &[])], vec![]));
     let mut alone = Vec::new();
     for prompt in &prompts {
         alone.push(Raw::ask(&engine, prompt, None, 0.0, 20).await.text);
@@ -304,7 +298,7 @@ async fn a_dead_engine_fails_its_chats_and_is_reloaded() {
     let mut backend = ready(config(dir.path())).await;
     let engine = backend.engine().unwrap();
     let expected = ask(&backend, chat("Hello", &[], 8)).await.unwrap();
-    let running = with_timeout(backend.chat(chat("Hello", &[], 4000)))
+    let running = with_timeout(backend.chat(chat("Hello", &[], 4000), UsageMeter::default()))
         .await
         .unwrap();
     with_timeout(engine.kill()).await;

@@ -48,11 +48,9 @@ async fn sees_an_image_in_an_earlier_message() {
     let backend = shared().await;
     let look = |seed| {
         let mut request = chat("Look", &[picture(112, 112, seed)], 12);
-        request.messages.push(Message {
-            role: Role::Assistant,
-            text: "I see".to_owned(),
-            images: vec![],
-        });
+        request
+            .messages
+            .push(Message::text(Role::Assistant, "I see"));
         request.messages.push(user("And now?", &[]));
         ask(&backend, request)
     };

@@ -13,13 +13,13 @@ async fn single_slot(max_queued: usize) -> (TempDir, MistralRs) {
 #[tokio::test]
 async fn disconnecting_stops_the_model_and_frees_the_slot() {
     let (_dir, backend) = single_slot(1).await;
-    let mut long = with_timeout(backend.chat(chat("Hello", &[], 4000)))
+    let mut long = with_timeout(backend.chat(chat("Hello", &[], 4000), UsageMeter::default()))
         .await
         .unwrap();
     with_timeout(long.next()).await.unwrap().unwrap();
     assert_eq!(backend.admission.free(), 0);
     drop(long);
-    let next = with_timeout(backend.chat(chat("Hello", &[], 4))).await;
+    let next = with_timeout(backend.chat(chat("Hello", &[], 4), UsageMeter::default())).await;
     assert_eq!(
         collect(next.unwrap())
             .await
@@ -35,7 +35,7 @@ async fn disconnecting_stops_the_model_and_frees_the_slot() {
 async fn disconnecting_before_the_start_frees_the_slot() {
     let (_dir, backend) = single_slot(4).await;
     for _ in 0..5 {
-        let mut waiting = backend.chat(chat("Hello", &[], 4000));
+        let mut waiting = backend.chat(chat("Hello", &[], 4000), UsageMeter::default());
         assert!(futures_util::poll!(waiting.as_mut()).is_pending());
         tokio::task::yield_now().await;
     }
@@ -45,7 +45,7 @@ async fn disconnecting_before_the_start_frees_the_slot() {
 #[tokio::test]
 async fn refuses_when_the_queue_is_full() {
     let (_dir, backend) = single_slot(0).await;
-    let running = with_timeout(backend.chat(chat("Hello", &[], 4000)))
+    let running = with_timeout(backend.chat(chat("Hello", &[], 4000), UsageMeter::default()))
         .await
         .unwrap();
     let refused = ask(&backend, chat("Hello", &[], 4)).await.unwrap_err();
@@ -67,7 +67,7 @@ async fn the_slot_is_free_once_done_is_received() {
 #[tokio::test]
 async fn a_slow_reader_does_not_stall_others() {
     let backend = shared().await;
-    let slow = with_timeout(backend.chat(chat("Hello", &[], 100)))
+    let slow = with_timeout(backend.chat(chat("Hello", &[], 100), UsageMeter::default()))
         .await
         .unwrap();
     ask(&backend, chat("Goodbye", &[], 120)).await.unwrap();
@@ -80,7 +80,7 @@ async fn end_stops_the_engine_at_the_next_token() {
     let backend = shared().await;
     let engine = backend.engine().unwrap();
     let _alone = acquire_all(&backend).await;
-    let prompt = Prompt::new(vec![user("Hello", &[])], vec![]);
+    let prompt = Prompt::new(&[user("Hello", &[])], vec![]);
     let processor = logits_processor::LogitsProcessor::new(
         Sampler::new(0.0, 1.0, 0),
         &engine.info.eos_tokens,
@@ -109,7 +109,7 @@ async fn cancelled_chats_do_not_affect_others() {
         let backend = backend.clone();
         async move {
             let images = vec![picture(56, 56, 1); usize::from(i % 4 == 0)];
-            let mut running = backend.chat(chat("Hello", &images, 20));
+            let mut running = backend.chat(chat("Hello", &images, 20), UsageMeter::default());
             if i % 5 == 0 {
                 // Disconnects at the first await.
                 assert!(futures_util::poll!(running.as_mut()).is_pending());

@@ -5,7 +5,7 @@ use std::panic::{self, AssertUnwindSafe};
 use image::{DynamicImage, ImageBuffer, Pixel};
 use stockade_body::{PixelFormat, Pixels};
 
-use super::{EncodedImage, ImageRejection, MAX_PIXELS};
+use crate::chat::{EncodedImage, ImageRejection, MAX_PIXELS};
 
 /// The maximum size of a decoded image, in bytes: [`MAX_PIXELS`] at 8 bits per channel. Images
 /// with 16 bits per channel may have half as many pixels.
@@ -18,7 +18,7 @@ const MAX_DECODED: u64 = MAX_PIXELS * 4;
 /// result keeps twice that, so that the model's own resize loses no quality.
 pub(crate) fn decode(encoded: &EncodedImage, side: u32) -> Result<DynamicImage, ImageRejection> {
     // Decoders have panicked on hostile files before.
-    let decode = AssertUnwindSafe(|| encoded.0.decode_blocking(MAX_DECODED));
+    let decode = AssertUnwindSafe(|| encoded.validated().decode_blocking(MAX_DECODED));
     let pixels = panic::catch_unwind(decode).map_err(|_| ImageRejection::Corrupt)??;
     let image = to_image(pixels).ok_or(ImageRejection::Corrupt)?;
     let max_side = side.saturating_mul(2);

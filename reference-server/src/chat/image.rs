@@ -7,18 +7,20 @@
 use bytes::Bytes;
 use stockade_body::{DataUrl, ImageError, ImageErrorKind, ImageFormat, ImageRules, ValidatedImage};
 
-mod decode;
-mod decode_pool;
-
-pub(crate) use decode::decode;
-pub(crate) use decode_pool::DecodePool;
-
 /// The maximum size of an image file, in bytes.
 const MAX_BYTES: u64 = 10 * 1024 * 1024;
 /// The maximum length of a side, in pixels.
 const MAX_SIDE: u32 = 16_384;
 /// The maximum number of pixels.
-const MAX_PIXELS: u64 = 40_000_000;
+pub(crate) const MAX_PIXELS: u64 = 40_000_000;
+
+/// An image of a message, still encoded.
+#[derive(Clone, Debug)]
+pub struct Image {
+    pub(crate) file: EncodedImage,
+    /// The path of the image in the request, for errors.
+    pub(crate) param: String,
+}
 
 /// An image file whose type and size have been validated.
 #[derive(Clone, Debug)]
@@ -94,6 +96,11 @@ impl EncodedImage {
         Ok(Self(image.compact()))
     }
 
+    /// The validated file.
+    pub(crate) fn validated(&self) -> &ValidatedImage {
+        &self.0
+    }
+
     /// The number of pixels of the decoded image.
     pub(crate) fn pixels(&self) -> u64 {
         let info = self.0.info();
@@ -111,5 +118,6 @@ fn rules() -> ImageRules {
         .frames(u32::MAX)
 }
 
-#[cfg(test)]
+// The decoder belongs to the engine.
+#[cfg(all(test, feature = "mistralrs"))]
 mod tests;

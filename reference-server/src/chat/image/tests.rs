@@ -4,6 +4,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use image::{DynamicImage, ImageEncoder, ImageFormat, RgbImage, codecs::png::PngEncoder};
 
 use super::*;
+use crate::backend::decode;
 
 const FORMATS: [(&str, ImageFormat); 4] = [
     ("png", ImageFormat::Png),
@@ -196,11 +197,4 @@ fn downscales_large_images_to_twice_the_models_side() {
     let encoded = from_bytes(&encoded(ImageFormat::Png)).unwrap();
     let image = decode(&encoded, 10).unwrap();
     assert_eq!((image.width(), image.height()), (20, 15));
-}
-
-#[tokio::test]
-async fn releases_the_permit_of_a_job_that_panicked() {
-    let pool = DecodePool::new(1);
-    assert_eq!(pool.run(|| -> u8 { panic!("as decoders do") }).await, None);
-    assert_eq!(pool.run(|| 7).await, Some(7));
 }

@@ -1,17 +1,21 @@
 //! A bounded pool for blocking work on requests, such as decoding images.
 
-use std::sync::Arc;
+use std::{sync::Arc, thread};
 
 use tokio::{sync::Semaphore, task};
 
 /// Runs a bounded number of blocking jobs at a time, off the async threads.
 #[derive(Clone, Debug)]
-pub(crate) struct DecodePool(Arc<Semaphore>);
+pub(crate) struct BlockingPool(Arc<Semaphore>);
 
-impl DecodePool {
-    /// Creates a pool that runs up to `permits` jobs at a time.
-    pub(crate) fn new(permits: usize) -> Self {
+impl BlockingPool {
+    fn new(permits: usize) -> Self {
         Self(Arc::new(Semaphore::new(permits)))
+    }
+
+    /// Creates a pool that runs one job per core at a time.
+    pub(crate) fn per_core() -> Self {
+        Self::new(thread::available_parallelism().map_or(1, usize::from))
     }
 
     /// Runs a job; returns `None` if it panicked.
@@ -34,5 +38,17 @@ impl DecodePool {
             result
         });
         done.await.ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn releases_the_permit_of_a_job_that_panicked() {
+        let pool = BlockingPool::new(1);
+        assert_eq!(pool.run(|| -> u8 { panic!("as decoders do") }).await, None);
+        assert_eq!(pool.run(|| 7).await, Some(7));
     }
 }

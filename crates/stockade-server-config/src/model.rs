@@ -1,0 +1,219 @@
+//! `[model]` and `[[models]]`: the served models.
+
+use std::{
+    num::{NonZeroU16, NonZeroU32},
+    path::Path,
+};
+
+use serde::Deserialize;
+
+use crate::{UpstreamConfig, nonzero};
+
+/// `[model]`, or an entry of `[[models]]`: a model that an engine runs in the server's process, or
+/// that upstreams serve.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ModelConfig {
+    /// The name of the model in the API; by default the name of the directory or repository. A
+    /// model with upstreams needs one.
+    pub name: Option<String>,
+    /// Other names of the model in the API.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// The engine that runs the model; `mistralrs` by default.
+    pub engine: Option<EngineConfig>,
+    /// A directory with the weights, or a repository on the Hugging Face hub (`owner/name`). A
+    /// relative directory starts with `./` or `../`.
+    #[serde(default, deserialize_with = "crate::source::deserialize")]
+    pub source: Option<String>,
+    /// The device that runs the model.
+    pub device: Option<DeviceConfig>,
+    /// The quantisation of the weights at load time.
+    pub quantise: Option<QuantiseConfig>,
+    /// The maximum side of an image in pixels; larger images are scaled down for the model.
+    pub max_image_side: Option<NonZeroU16>,
+    /// The servers that serve the model, in place of an engine.
+    #[serde(default)]
+    pub upstream: Vec<UpstreamConfig>,
+    /// The APIs that the upstreams have; other chat APIs are translated to chat completions.
+    pub apis: Option<Vec<ApiConfig>>,
+    /// The names of models that answer when this one is unavailable, in order.
+    #[serde(default)]
+    pub fallback: Vec<String>,
+    /// The maximum number of concurrent chats; of each upstream, if there are several.
+    pub max_running: Option<NonZeroU16>,
+    /// The maximum number of chats in the queue; further ones are refused.
+    pub max_queued: Option<u16>,
+    /// The maximum time in the queue.
+    pub queue_wait_secs: Option<u32>,
+    /// The default for `max_tokens` of a chat.
+    #[serde(default = "ModelConfig::default_max_tokens")]
+    pub default_max_tokens: NonZeroU32,
+    /// The maximum for `max_tokens` of a chat.
+    #[serde(default = "ModelConfig::max_tokens_limit")]
+    pub max_tokens_limit: NonZeroU32,
+}
+
+impl ModelConfig {
+    /// The model from this source, with default settings.
+    pub fn new(source: impl Into<String>) -> Self {
+        Self {
+            source: Some(source.into()),
+            ..Self::empty()
+        }
+    }
+
+    /// The model that these servers serve, with default settings.
+    pub fn with_upstreams(name: impl Into<String>, upstream: Vec<UpstreamConfig>) -> Self {
+        Self {
+            name: Some(name.into()),
+            upstream,
+            ..Self::empty()
+        }
+    }
+
+    fn empty() -> Self {
+        Self {
+            name: None,
+            aliases: Vec::new(),
+            engine: None,
+            source: None,
+            device: None,
+            quantise: None,
+            max_image_side: None,
+            upstream: Vec::new(),
+            apis: None,
+            fallback: Vec::new(),
+            max_running: None,
+            max_queued: None,
+            queue_wait_secs: None,
+            default_max_tokens: Self::default_max_tokens(),
+            max_tokens_limit: Self::max_tokens_limit(),
+        }
+    }
+
+    /// The name of the model in the API.
+    pub fn api_name(&self) -> String {
+        let default = || match self.source.as_deref().map(Path::new) {
+            // A repository keeps its owner.
+            Some(source) if crate::source::is_directory(source) => source
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned()),
+            source => source.map(|source| source.to_string_lossy().into_owned()),
+        };
+        let name = self.name.clone().or_else(default);
+        name.unwrap_or_else(|| "model".to_owned())
+    }
+
+    /// The maximum number of concurrent chats: 8 in the server's process, 64 on an upstream.
+    pub fn max_running_or_default(&self) -> NonZeroU16 {
+        let default = match self.upstream.is_empty() {
+            true => nonzero!(8),
+            false => nonzero!(64),
+        };
+        self.max_running.unwrap_or(default)
+    }
+
+    /// The maximum number of chats in the queue: 32 in the server's process, 256 on an upstream.
+    pub fn max_queued_or_default(&self) -> u16 {
+        let default = if self.upstream.is_empty() { 32 } else { 256 };
+        self.max_queued.unwrap_or(default)
+    }
+
+    /// The maximum time in the queue: 30 seconds.
+    pub fn queue_wait_secs_or_default(&self) -> u32 {
+        self.queue_wait_secs.unwrap_or(30)
+    }
+
+    /// The maximum side of an image: 1440 pixels.
+    pub fn max_image_side_or_default(&self) -> NonZeroU16 {
+        self.max_image_side.unwrap_or(nonzero!(1_440))
+    }
+
+    /// The APIs that the upstreams have.
+    pub fn apis_or_default(&self) -> &[ApiConfig] {
+        const DEFAULT: &[ApiConfig] = &[
+            ApiConfig::Chat,
+            ApiConfig::Completions,
+            ApiConfig::Embeddings,
+            ApiConfig::Rerank,
+            ApiConfig::Tokenize,
+        ];
+        self.apis.as_deref().unwrap_or(DEFAULT)
+    }
+
+    fn default_max_tokens() -> NonZeroU32 {
+        nonzero!(256)
+    }
+
+    fn max_tokens_limit() -> NonZeroU32 {
+        nonzero!(8_192)
+    }
+}
+
+/// An engine that runs a model in the server's process.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum EngineConfig {
+    /// mistral.rs.
+    MistralRs,
+}
+
+/// An API of an upstream.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum ApiConfig {
+    /// `/chat/completions`.
+    Chat,
+    /// `/completions`.
+    Completions,
+    /// `/embeddings`.
+    Embeddings,
+    /// `/messages` and `/messages/count_tokens`, Anthropic's API.
+    Messages,
+    /// `/rerank`.
+    Rerank,
+    /// `/responses`.
+    Responses,
+    /// `/tokenize`, at the root of the server.
+    Tokenize,
+}
+
+/// A device that runs a model.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceConfig {
+    /// The first GPU if the build supports CUDA and the machine has one, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+}
+
+/// A quantisation of the weights.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum QuantiseConfig {
+    /// 8 bits per weight.
+    Q8,
+    /// About 4.5 bits per weight.
+    Q4,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_a_model_after_its_source() {
+        for (source, name) in [("a/b", "a/b"), ("./x/tiny", "tiny"), ("/x/tiny", "tiny")] {
+            assert_eq!(ModelConfig::new(source).api_name(), name);
+        }
+        let relay = ModelConfig::with_upstreams("holo", vec![UpstreamConfig::new("http://h/v1")]);
+        assert_eq!(relay.api_name(), "holo");
+    }
+}

@@ -1,0 +1,104 @@
+//! The models that the server serves, by the names that clients send.
+
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use crate::{
+    Config, ModelConfig, StartError,
+    api::ChatLimits,
+    backend::{Backend, Phase, Status},
+};
+
+/// A served model.
+pub(crate) struct Model {
+    /// The name for clients.
+    pub(crate) name: String,
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) limits: ChatLimits,
+}
+
+impl Model {
+    fn new(config: &ModelConfig, backend: Arc<dyn Backend>) -> Result<Self, StartError> {
+        Ok(Self {
+            name: config.api_name(),
+            backend,
+            limits: ChatLimits::new(config)?,
+        })
+    }
+}
+
+/// The served models. Cheap to clone.
+#[derive(Clone)]
+pub struct Models(Arc<Inner>);
+
+struct Inner {
+    models: Vec<Model>,
+    /// Names and aliases, with the index of their model.
+    names: HashMap<String, usize>,
+}
+
+impl Models {
+    /// The models of a configuration; `start` creates the backend of each.
+    ///
+    /// # Errors
+    /// Returns an error if there is no model, two have a name or alias in common, a setting is
+    /// invalid, or a backend cannot be created.
+    pub fn new<F>(config: &Config, mut start: F) -> Result<Self, StartError>
+    where
+        F: FnMut(&ModelConfig) -> Result<Arc<dyn Backend>, StartError>,
+    {
+        if config.models.is_empty() {
+            return Err(StartError::new("the server has no model"));
+        }
+        let mut names = HashMap::new();
+        let mut models = Vec::with_capacity(config.models.len());
+        for (at, model) in config.models.iter().enumerate() {
+            for name in model.aliases.iter().cloned().chain([model.api_name()]) {
+                if names.insert(name.clone(), at).is_some() {
+                    let text = format!("models: the name {name:?} is used twice");
+                    return Err(StartError::new(text));
+                }
+            }
+            models.push(Model::new(model, start(model)?)?);
+        }
+        Ok(Self(Arc::new(Inner { models, names })))
+    }
+
+    /// The model with this name or alias.
+    pub(crate) fn get(&self, name: &str) -> Option<&Model> {
+        let at = *self.0.names.get(name)?;
+        self.0.models.get(at)
+    }
+
+    /// The phase for readiness: ready if any model is ready, and loading if one still loads.
+    pub(crate) fn phase(&self) -> Phase {
+        let phases = || self.iter().map(|model| model.backend.status().phase);
+        let ready = phases().find(|phase| *phase == Phase::Ready);
+        let loading = || phases().find(|phase| matches!(phase, Phase::Loading(_)));
+        let failed = || phases().next();
+        ready
+            .or_else(loading)
+            .or_else(failed)
+            .unwrap_or(Phase::Ready)
+    }
+
+    /// The status at startup: loading until no model loads, failed if one has failed.
+    pub(crate) fn startup_status(&self) -> Status {
+        let statuses = || self.iter().map(|model| model.backend.status());
+        let loading = statuses().find(|status| matches!(status.phase, Phase::Loading(_)));
+        let failed = || statuses().find(|status| matches!(status.phase, Phase::Failed(_)));
+        let first = || self.0.models[0].backend.status();
+        loading.or_else(failed).unwrap_or_else(first)
+    }
+
+    /// All models, in the order of the configuration.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Model> {
+        self.0.models.iter()
+    }
+}
+
+impl fmt::Debug for Models {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.iter().map(|model| &model.name);
+        f.debug_list().entries(names).finish()
+    }
+}
