@@ -90,8 +90,12 @@ pub enum RefusalKind {
     RateLimited,
     /// The server is set up or works wrongly: 500, `INTERNAL`.
     Internal,
+    /// An upstream failed or gave an invalid response: 502, `UNAVAILABLE`.
+    BadGateway,
     /// The server cannot serve this now: 503, `UNAVAILABLE`.
     Unavailable,
+    /// The server or an upstream was too slow: 504, `DEADLINE_EXCEEDED`.
+    GatewayTimeout,
 }
 
 impl RefusalKind {
@@ -175,7 +179,9 @@ impl RefusalKind {
                 "server_error",
                 "INTERNAL_ERROR",
             ),
+            Self::BadGateway => (S::BAD_GATEWAY, 14, "server_error", "BAD_GATEWAY"),
             Self::Unavailable => (S::SERVICE_UNAVAILABLE, 14, "server_error", "UNAVAILABLE"),
+            Self::GatewayTimeout => (S::GATEWAY_TIMEOUT, 4, "server_error", "GATEWAY_TIMEOUT"),
         }
     }
 }
@@ -390,7 +396,9 @@ mod tests {
             K::UnsupportedType,
             K::RateLimited,
             K::Internal,
+            K::BadGateway,
             K::Unavailable,
+            K::GatewayTimeout,
         ] {
             assert!(is_code(kind.default_code()), "{kind:?}");
             assert!(!kind.status().is_success(), "{kind:?}");

@@ -49,7 +49,11 @@ impl RefusalKind {
             Self::TooLarge => RefusalReason::TooLarge,
             Self::UnsupportedType => RefusalReason::UnsupportedType,
             Self::RateLimited => RefusalReason::RateLimited,
-            Self::Timeout | Self::Internal | Self::Unavailable => return None,
+            Self::Timeout
+            | Self::Internal
+            | Self::BadGateway
+            | Self::Unavailable
+            | Self::GatewayTimeout => return None,
         })
     }
 }
