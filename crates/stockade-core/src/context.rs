@@ -230,6 +230,12 @@ impl RequestContext {
         self.0.usage.set(usage);
     }
 
+    /// Reports an estimate of the tokens used so far, for a handler whose model reports them only
+    /// at the end, or not at all. A report by [`set_usage`](Self::set_usage) replaces it.
+    pub fn set_estimated_usage(&self, usage: TokenUsage) {
+        self.0.usage.set_estimate(usage);
+    }
+
     /// Ends the reports and returns the tokens used; `None` if none were reported.
     ///
     /// Budgets, metrics and the audit log call it when the response has ended, so all of
@@ -245,7 +251,7 @@ impl RequestContext {
         self.0.usage.close_or(estimate)
     }
 
-    /// Whether [`usage`](Self::usage) is an estimate, because no tokens were reported.
+    /// Whether [`usage`](Self::usage) is an estimate.
     pub fn is_usage_estimated(&self) -> bool {
         self.0.usage.is_estimated()
     }

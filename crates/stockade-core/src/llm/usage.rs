@@ -36,7 +36,15 @@ impl UsageCell {
 
     /// Reports this, unless reports have ended.
     pub(crate) fn set(&self, usage: TokenUsage) {
-        let packed = pack(usage);
+        self.store(pack(usage));
+    }
+
+    /// Reports this estimate, unless reports have ended.
+    pub(crate) fn set_estimate(&self, usage: TokenUsage) {
+        self.store(pack(usage) | ESTIMATED);
+    }
+
+    fn store(&self, packed: u64) {
         let open = |old: u64| (old & CLOSED == 0).then_some(packed);
         // Too late a report has no reader.
         let _ = self
@@ -98,6 +106,7 @@ mod tests {
     #[derive(Clone, Copy, Debug)]
     enum Event {
         Report(TokenUsage),
+        ReportEstimate(TokenUsage),
         Close,
         Estimate,
     }
@@ -115,7 +124,11 @@ mod tests {
                 completion_tokens,
             })
         });
-        prop_oneof![3 => report, 1 => Just(Event::Close), 1 => Just(Event::Estimate)]
+        let estimate = report.clone().prop_map(|event| match event {
+            Event::Report(usage) => Event::ReportEstimate(usage),
+            event => event,
+        });
+        prop_oneof![3 => report, 1 => estimate, 1 => Just(Event::Close), 1 => Just(Event::Estimate)]
     }
 
     proptest! {
@@ -128,9 +141,14 @@ mod tests {
             let (mut expected, mut closed, mut estimated) = (None, false, false);
             for event in events {
                 match event {
-                    Event::Report(usage) => {
-                        cell.set(usage);
+                    Event::Report(usage) | Event::ReportEstimate(usage) => {
+                        let is_estimate = matches!(event, Event::ReportEstimate(_));
+                        match is_estimate {
+                            true => cell.set_estimate(usage),
+                            false => cell.set(usage),
+                        }
                         if !closed {
+                            estimated = is_estimate;
                             expected = Some(TokenUsage {
                                 prompt_tokens: usage.prompt_tokens.min(MOST),
                                 completion_tokens: usage.completion_tokens.min(MOST),
