@@ -4,7 +4,7 @@
 //! back. Dropping the [`Generation`] cancels it: the backend stops the model and releases the
 //! slot.
 
-use std::{fmt, pin::Pin, time::Duration};
+use std::{fmt, future, pin::Pin, time::Duration};
 
 use futures_util::{Stream, future::BoxFuture};
 use stockade_core::context::RequestContext;
@@ -46,6 +46,27 @@ pub trait Backend: Send + Sync + 'static {
         request: ChatRequest,
         meter: UsageMeter,
     ) -> BoxFuture<'static, Result<Generation, BackendError>>;
+
+    /// Counts the prompt tokens of a chat, including those of its tools and images.
+    ///
+    /// # Errors
+    /// Returns [`BackendError::Unsupported`] unless the backend can count tokens, and otherwise
+    /// the errors of [`chat`](Self::chat).
+    fn count_tokens(
+        &self,
+        _request: ChatRequest,
+    ) -> BoxFuture<'static, Result<usize, BackendError>> {
+        let error = BackendError::Unsupported {
+            param: "count_tokens".to_owned(),
+        };
+        Box::pin(future::ready(Err(error)))
+    }
+
+    /// Whether the field of another server's API, such as `chat_template_kwargs`, affects this
+    /// backend. Others are listed in the response header `x-stockade-ignored`.
+    fn accepts_extension(&self, _name: &str) -> bool {
+        false
+    }
 }
 
 /// A snapshot of the backend's status.

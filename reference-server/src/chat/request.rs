@@ -7,8 +7,10 @@ use super::Message;
 /// A chat, validated as far as that needs no model.
 #[derive(Clone, Debug)]
 pub struct ChatRequest {
-    /// The messages, oldest first; never empty.
+    /// The messages, oldest first; empty only with a raw prompt.
     pub messages: Vec<Message>,
+    /// A text to continue, without the chat template.
+    pub raw_prompt: Option<String>,
     /// The tools that the model may call.
     pub tools: Vec<Tool>,
     /// Whether the model calls tools.
@@ -25,6 +27,9 @@ pub struct ChatRequest {
     pub top_logprobs: Option<u8>,
     /// How much a reasoning model thinks; `None` leaves it to the model.
     pub reasoning_effort: Option<ReasoningEffort>,
+    /// The documented extensions of other servers that the request has, with their names. Only
+    /// those that the backend [accepts](crate::backend::Backend::accepts_extension).
+    pub extensions: Vec<(String, Box<RawValue>)>,
 }
 
 impl ChatRequest {
@@ -32,6 +37,7 @@ impl ChatRequest {
     pub fn new(messages: Vec<Message>, sampling: Sampling) -> Self {
         Self {
             messages,
+            raw_prompt: None,
             tools: Vec::new(),
             tool_choice: ToolChoice::Auto,
             parallel_tool_calls: None,
@@ -40,6 +46,15 @@ impl ChatRequest {
             choices: 1,
             top_logprobs: None,
             reasoning_effort: None,
+            extensions: Vec::new(),
+        }
+    }
+
+    /// Creates a request to continue a text.
+    pub fn raw(prompt: impl Into<String>, sampling: Sampling) -> Self {
+        Self {
+            raw_prompt: Some(prompt.into()),
+            ..Self::new(Vec::new(), sampling)
         }
     }
 }

@@ -12,6 +12,7 @@ pub(super) fn features(request: &ChatRequest) -> Result<(), BackendError> {
     let is_tool_turn =
         |message: &Message| message.role == Role::Tool || !message.tool_calls.is_empty();
     let unsupported = [
+        ("prompt", request.raw_prompt.is_some()),
         ("tools", !request.tools.is_empty()),
         ("messages", request.messages.iter().any(is_tool_turn)),
         (
