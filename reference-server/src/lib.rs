@@ -8,6 +8,7 @@ mod cli;
 mod config;
 #[cfg(feature = "mistralrs")]
 mod demo;
+pub mod dialect;
 mod fence;
 mod logging;
 mod models;

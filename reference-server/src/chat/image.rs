@@ -4,6 +4,7 @@
 //! type, size and structure without inflating or decoding. The bytes that the fence has validated
 //! are therefore the bytes that are decoded here.
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use stockade_body::{DataUrl, ImageError, ImageErrorKind, ImageFormat, ImageRules, ValidatedImage};
 
@@ -96,7 +97,15 @@ impl EncodedImage {
         Ok(Self(image.compact()))
     }
 
+    /// The image as a data URL; the bytes determine its type.
+    pub(crate) fn to_data_url(&self) -> String {
+        let mut url = format!("data:{};base64,", self.0.info().format.media_type());
+        BASE64_STANDARD.encode_string(self.0.bytes(), &mut url);
+        url
+    }
+
     /// The validated file.
+    #[cfg(feature = "mistralrs")]
     pub(crate) fn validated(&self) -> &ValidatedImage {
         &self.0
     }
