@@ -12,7 +12,9 @@
 //! 3. With the feature `limit-store`, `limit_store::uphold` runs the conformance suite for
 //!    limit stores.
 //! 4. [`poll`] waits for state that another thread or process changes, so that tests do not sleep.
-//! 5. [`FakeClock`] is a [`Clock`](stockade_core::clock::Clock) that only moves when a test moves
+//! 5. With the feature `scripted-upstream`, `scripted_upstream` plays a model server over HTTP,
+//!    with faults.
+//! 6. [`FakeClock`] is a [`Clock`](stockade_core::clock::Clock) that only moves when a test moves
 //!    it.
 //!
 //! # Features
@@ -22,6 +24,7 @@
 //! |---|---|
 //! | `key-store` | `key_store::uphold`: the conformance suite of key stores |
 //! | `limit-store` | `limit_store::uphold`: the conformance suite of limit stores |
+//! | `scripted-upstream` | `scripted_upstream`: an HTTP server that answers from a script |
 //!
 //! # Example
 //! ```toml
@@ -74,6 +77,8 @@ pub mod key_store;
 pub mod limit_store;
 pub mod poll;
 mod probe;
+#[cfg(feature = "scripted-upstream")]
+pub mod scripted_upstream;
 
 pub use clock::FakeClock;
 pub use probe::{Probe, ProbeBody, ProbeError, Script};
