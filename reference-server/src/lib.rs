@@ -19,6 +19,7 @@ mod start_error;
 #[cfg(feature = "mistralrs")]
 pub mod tiny_model;
 mod tls;
+pub mod upstream;
 
 pub use cli::Cli;
 pub use config::{

@@ -9,7 +9,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use stockade::Fence;
 
 use super::Sources;
-use crate::{api::routes, models::Models};
+use crate::{api::routes, models::Models, upstream::metrics as upstream};
 
 /// The histogram buckets for durations, in seconds: from a refusal to a long chat.
 const DURATION_BUCKETS: &[f64] = &[
@@ -20,17 +20,21 @@ const DURATION_BUCKETS: &[f64] = &[
 pub(super) fn install() -> PrometheusHandle {
     static INSTALLED: OnceLock<PrometheusHandle> = OnceLock::new();
     let install = || {
-        let recorder = PrometheusBuilder::new()
-            .set_buckets_for_metric(
-                Matcher::Suffix("_duration_seconds".to_owned()),
-                DURATION_BUCKETS,
-            )
-            .expect("there are buckets")
+        let durations = Matcher::Suffix("_duration_seconds".to_owned());
+        let upstreams = upstream::HISTOGRAMS.map(|name| Matcher::Full(name.to_owned()));
+        let recorder = [durations]
+            .into_iter()
+            .chain(upstreams)
+            .fold(PrometheusBuilder::new(), |builder, histogram| {
+                let builder = builder.set_buckets_for_metric(histogram, DURATION_BUCKETS);
+                builder.expect("there are buckets")
+            })
             .build_recorder();
         let handle = recorder.handle();
         // An embedding program may have installed its own recorder, which then gets the metrics.
         let _ = metrics::set_global_recorder(recorder);
         describe();
+        upstream::describe();
         handle
     };
     INSTALLED.get_or_init(install).clone()

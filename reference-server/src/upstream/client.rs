@@ -1,0 +1,147 @@
+//! The HTTP client of one upstream: a pool of connections over TCP, TLS or a Unix socket.
+
+use std::{fs, io, path::Path, sync::Arc, time::Duration};
+
+use http::{Request, Uri};
+use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
+use hyper_util::{
+    client::legacy::{
+        Client, ResponseFuture,
+        connect::{Connection, HttpConnector},
+    },
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+use tokio::net::{TcpStream, UnixStream};
+use tower::{BoxError, Service, service_fn, util::BoxCloneSyncService};
+
+use super::{UpstreamSettings, UpstreamSettingsError, request::OutgoingBody};
+
+/// The client of one upstream.
+pub(super) enum HttpClient {
+    Network(Pool<MaybeHttpsStream<TokioIo<TcpStream>>>),
+    Unix(Pool<TokioIo<UnixStream>>),
+}
+
+type Pool<S> = Client<BoxCloneSyncService<Uri, S, BoxError>, OutgoingBody>;
+
+/// Below the five seconds after which uvicorn, which serves most models, closes idle connections:
+/// a request on a connection that is being closed fails.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+const MAX_IDLE_CONNECTIONS: usize = 32;
+const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// Maximum size of a response head, and of the read buffer of a connection.
+const MAX_HEAD_BYTES: u16 = u16::MAX;
+const MAX_HEADERS: usize = 100;
+
+/// Maximum number of bytes that one stream, and one connection, buffer for a slow client.
+const HTTP2_STREAM_WINDOW: u32 = 64 * 1024;
+const HTTP2_CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
+/// A connection that does not answer a ping within the timeout is closed.
+const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(20);
+const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl HttpClient {
+    pub(super) fn new(
+        settings: &UpstreamSettings,
+        connect_timeout: Duration,
+    ) -> Result<Self, UpstreamSettingsError> {
+        if let Some(socket) = settings.url.socket() {
+            let socket: Arc<Path> = socket.into();
+            let connect = service_fn(move |_: Uri| {
+                let socket = Arc::clone(&socket);
+                async move { UnixStream::connect(&*socket).await.map(TokioIo::new) }
+            });
+            return Ok(Self::Unix(pool(connect, connect_timeout, settings)));
+        }
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_keepalive(Some(TCP_KEEPALIVE));
+        let connect = HttpsConnector::from((tcp, tls_config(settings)?));
+        Ok(Self::Network(pool(connect, connect_timeout, settings)))
+    }
+
+    pub(super) fn request(&self, request: Request<OutgoingBody>) -> ResponseFuture {
+        match self {
+            Self::Network(pool) => pool.request(request),
+            Self::Unix(pool) => pool.request(request),
+        }
+    }
+}
+
+fn pool<C, S>(connect: C, timeout: Duration, settings: &UpstreamSettings) -> Pool<S>
+where
+    C: Service<Uri, Response = S> + Clone + Send + Sync + 'static,
+    C::Error: Into<BoxError>,
+    C::Future: Send + 'static,
+    S: Connection + hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    // Both connectors are always ready.
+    let connect = service_fn(move |url| {
+        let connecting = connect.clone().call(url);
+        async move {
+            let connected = tokio::time::timeout(timeout, connecting).await;
+            connected.map_err(BoxError::from)?.map_err(Into::into)
+        }
+    });
+    Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+        .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
+        .http1_max_buf_size(MAX_HEAD_BYTES.into())
+        .http1_max_headers(MAX_HEADERS)
+        .http2_only(settings.http2 && !settings.url.is_https())
+        .http2_max_header_list_size(MAX_HEAD_BYTES.into())
+        .http2_initial_stream_window_size(HTTP2_STREAM_WINDOW)
+        .http2_initial_connection_window_size(HTTP2_CONNECTION_WINDOW)
+        .http2_keep_alive_interval(HTTP2_PING_INTERVAL)
+        .http2_keep_alive_timeout(HTTP2_PING_TIMEOUT)
+        .build(BoxCloneSyncService::new(connect))
+}
+
+/// Mozilla's roots, compiled in, and those of the file.
+fn tls_config(settings: &UpstreamSettings) -> Result<ClientConfig, UpstreamSettingsError> {
+    let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    if let Some(file) = &settings.ca_file {
+        let added = fs::read(file).and_then(|pem| add_roots(&mut roots, &pem));
+        added.map_err(|error| {
+            UpstreamSettingsError::new(format!(
+                "cannot use {} as root certificates of {}: {error}; provide a PEM file with \
+                 certificates",
+                file.display(),
+                settings.url,
+            ))
+        })?;
+    }
+    // Explicit, because another crate of the process may have installed another provider.
+    let mut config = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .expect("the provider supports the default versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = match settings.http2 {
+        true => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        false => vec![b"http/1.1".to_vec()],
+    };
+    Ok(config)
+}
+
+fn add_roots(roots: &mut RootCertStore, pem: &[u8]) -> io::Result<()> {
+    let mut found = false;
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(io::Error::other)?;
+        roots.add(certificate).map_err(io::Error::other)?;
+        found = true;
+    }
+    match found {
+        true => Ok(()),
+        false => Err(io::Error::other("the file contains no certificate")),
+    }
+}

@@ -1,0 +1,5 @@
+//! Tests of the gateway with scripted upstreams; none needs an engine in this process.
+
+#![allow(clippy::unwrap_used, reason = "test helpers may panic")]
+
+mod transport;

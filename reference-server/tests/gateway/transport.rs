@@ -1,0 +1,62 @@
+//! The transport to upstreams.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
+use http_body_util::BodyExt;
+use stockade_server::upstream::{
+    GroupSettings, RequestBody, UpstreamError, UpstreamErrorKind, UpstreamGroup, UpstreamRequest,
+    UpstreamResponse, UpstreamSettings,
+};
+use tokio::time::Instant;
+
+mod cancel;
+mod faults;
+mod protocols;
+mod requests;
+
+const MODEL: &str = "small";
+
+/// Settings of upstreams at these URLs, without retries.
+fn settings<'a>(urls: impl IntoIterator<Item = &'a str>) -> GroupSettings {
+    let upstreams = urls
+        .into_iter()
+        .map(|url| UpstreamSettings::new(url.parse().unwrap()));
+    GroupSettings {
+        max_retries: 0,
+        ..GroupSettings::new(upstreams.collect())
+    }
+}
+
+/// A group of one upstream, without retries.
+fn group(url: &str) -> UpstreamGroup {
+    UpstreamGroup::new(MODEL, settings([url])).unwrap()
+}
+
+/// A request for a streamed chat.
+fn chat() -> UpstreamRequest {
+    UpstreamRequest {
+        method: Method::POST,
+        path: "/chat/completions".into(),
+        headers: http::HeaderMap::new(),
+        body: RequestBody {
+            bytes: Bytes::from_static(br#"{"model":"small","messages":[]}"#),
+            model: Some(9..16),
+        },
+        fairness_key: 0,
+        streaming: true,
+        deadline: Instant::now() + Duration::from_secs(30),
+    }
+}
+
+/// Reads the whole body.
+async fn read(response: UpstreamResponse) -> Result<Bytes, UpstreamError> {
+    response.body.collect().await.map(|body| body.to_bytes())
+}
+
+/// Sends a chat and reads the whole response.
+async fn exchange(group: &UpstreamGroup) -> Result<Bytes, UpstreamErrorKind> {
+    let response = group.send(chat()).await.map_err(|error| error.kind())?;
+    read(response).await.map_err(|error| error.kind())
+}
