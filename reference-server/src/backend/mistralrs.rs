@@ -40,6 +40,7 @@ mod generate;
 mod hub;
 mod image;
 mod loader;
+mod logit_bias;
 mod logits_processor;
 mod model_dir;
 mod prompt;
@@ -59,6 +60,7 @@ pub(crate) use decode::decode;
 use admission::Admission;
 use engine::Engine;
 use generate::GenerationTask;
+use logit_bias::LogitBias;
 use prompt::Prompt;
 use sampler::Sampler;
 use stop_filter::StopFilter;
@@ -146,11 +148,8 @@ impl MistralRs {
         let task = GenerationTask {
             engine,
             prompt,
-            sampler: Sampler::new(
-                sampling.temperature.unwrap_or(1.0),
-                sampling.top_p.unwrap_or(1.0),
-                seed,
-            ),
+            sampler: Sampler::new(&sampling, seed),
+            bias: LogitBias::new(&sampling),
             max_tokens,
             stop: StopFilter::new(sampling.stop),
             slot,

@@ -16,6 +16,7 @@ use super::{
     BackendError, Event, FinishReason, Usage, UsageMeter,
     admission::Slot,
     engine::{self, Engine},
+    logit_bias::LogitBias,
     logits_processor::LogitsProcessor,
     prompt::Prompt,
     quirks,
@@ -31,6 +32,7 @@ pub(super) struct GenerationTask {
     pub(super) engine: Arc<Engine>,
     pub(super) prompt: Prompt,
     pub(super) sampler: Sampler,
+    pub(super) bias: LogitBias,
     pub(super) max_tokens: usize,
     pub(super) stop: StopFilter,
     pub(super) slot: Slot,
@@ -64,19 +66,14 @@ impl GenerationTask {
         } else {
             0
         };
+        let eos_tokens = &self.engine.info.eos_tokens;
+        let processor = LogitsProcessor::new(self.sampler, self.bias, eos_tokens, self.max_tokens);
+        let processor = Arc::new(processor.metered(self.meter.clone()));
         let last = loop {
             let remaining = self.max_tokens - output.usage.completion_tokens.min(self.max_tokens);
             if remaining == 0 {
                 break Ok(FinishReason::Length);
             }
-            let processor = LogitsProcessor::new(
-                self.sampler,
-                &self.engine.info.eos_tokens,
-                output.usage.completion_tokens,
-                self.max_tokens,
-            );
-            let prompt = (attempts > 0).then_some(output.usage.prompt_tokens);
-            let processor = Arc::new(processor.metered(self.meter.clone(), prompt));
             let prefix = (attempts > 0).then_some(output.text.as_str());
             let started = self
                 .engine
@@ -94,10 +91,7 @@ impl GenerationTask {
                 Err(error) => break Err(error),
             };
             let progress = processor.progress();
-            if attempts == 0 {
-                output.usage.prompt_tokens = progress.prompt;
-            }
-            output.usage.completion_tokens = progress.generated;
+            output.usage = Usage::new(progress.prompt, progress.generated);
             match ended {
                 AttemptEnd::Finished(finish) => break Ok(finish),
                 AttemptEnd::Refused => break Err(engine::refused()),
@@ -105,6 +99,7 @@ impl GenerationTask {
                     if quirks::is_retokenisation_error(&error) && attempts < max =>
                 {
                     attempts += 1;
+                    processor.resume();
                     self.resumes.fetch_add(1, Ordering::Relaxed);
                 }
                 AttemptEnd::Failed(error) => {
@@ -112,7 +107,7 @@ impl GenerationTask {
                     break Err(BackendError::Engine);
                 }
                 AttemptEnd::NoReason => {
-                    let is_eos = |token| self.engine.info.eos_tokens.contains(token);
+                    let is_eos = |token| eos_tokens.contains(token);
                     let last_is_eos = progress.last.is_some_and(is_eos);
                     let finish =
                         quirks::infer_finish(progress.generated, self.max_tokens, last_is_eos);

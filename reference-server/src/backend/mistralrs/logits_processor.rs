@@ -1,13 +1,17 @@
 //! A logits processor that samples and counts the tokens of a generation, and can stop it.
 
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicBool, Ordering},
 };
 
 use mistralrs::{CustomLogitsProcessor, Tensor};
 
-use super::{Usage, UsageMeter, sampler::Sampler};
+use super::{
+    Usage, UsageMeter,
+    logit_bias::{LogitBias, TokenHistory},
+    sampler::Sampler,
+};
 
 /// The tokens that end a generation.
 #[derive(Clone, Debug)]
@@ -27,17 +31,23 @@ impl EosTokens {
     }
 }
 
-/// The logits processor of a request. It samples the token itself and masks all others, so that
+/// The logits processor of a generation. It samples the token itself and masks all others, so that
 /// the engine's greedy choice is this token.
 pub(super) struct LogitsProcessor {
     sampler: Sampler,
+    bias: LogitBias,
     eos_tokens: EosTokens,
     max: usize,
     ending: AtomicBool,
-    progress: Mutex<Progress>,
+    state: Mutex<State>,
     meter: UsageMeter,
-    /// The number of prompt tokens for the meter, if an earlier attempt has determined it.
-    prompt: Option<usize>,
+}
+
+/// What changes with each token.
+#[derive(Debug, Default)]
+struct State {
+    progress: Progress,
+    history: TokenHistory,
 }
 
 /// The engine's progress.
@@ -54,35 +64,27 @@ pub(super) struct Progress {
 }
 
 impl LogitsProcessor {
-    /// Creates the processor of a generation that already has `generated` of at most `max` tokens.
+    /// Creates the processor of a generation of at most `max` tokens.
     pub(super) fn new(
         sampler: Sampler,
+        bias: LogitBias,
         eos_tokens: &EosTokens,
-        generated: usize,
         max: usize,
     ) -> Self {
         Self {
             sampler,
+            bias,
             eos_tokens: eos_tokens.clone(),
             max,
             ending: AtomicBool::new(false),
-            progress: Mutex::new(Progress {
-                generated,
-                ..Progress::default()
-            }),
+            state: Mutex::default(),
             meter: UsageMeter::default(),
-            prompt: None,
         }
     }
 
-    /// Reports each token to a meter. Without `prompt`, the number of prompt tokens is taken from
-    /// the first token of this attempt.
-    pub(super) fn metered(self, meter: UsageMeter, prompt: Option<usize>) -> Self {
-        Self {
-            meter,
-            prompt,
-            ..self
-        }
+    /// Reports each token to a meter.
+    pub(super) fn metered(self, meter: UsageMeter) -> Self {
+        Self { meter, ..self }
     }
 
     /// Makes the next token the end token.
@@ -90,34 +92,52 @@ impl LogitsProcessor {
         self.ending.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn progress(&self) -> Progress {
-        *self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Prepares another attempt, which continues the output so far.
+    pub(super) fn resume(&self) {
+        self.state().progress.first = None;
     }
 
-    fn choose(&self, logits: &[f32], context: &[u32]) -> usize {
-        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn progress(&self) -> Progress {
+        self.state().progress
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Chooses the next token; `context` are the tokens before it.
+    fn choose(&self, logits: &mut [f32], context: &[u32]) -> usize {
+        let mut state = self.state();
+        let State { progress, history } = &mut *state;
+        if progress.prompt == 0 {
+            progress.prompt = context.len();
+            if self.bias.needs_history() {
+                history.add_prompt(context);
+            }
+        }
         let ending = self.ending.load(Ordering::Relaxed);
         let token = if ending {
             self.eos_tokens.primary()
         } else {
             let position = u64::try_from(progress.generated).unwrap_or(u64::MAX);
             progress.generated += 1;
+            self.bias.apply(logits, history);
             let token = self.sampler.sample(logits, position);
             let token = u32::try_from(token).unwrap_or(self.eos_tokens.primary());
+            if self.bias.needs_history() {
+                history.add_output(token);
+            }
             // Fault 9 in `quirks`: later tokens are not part of the output.
             if self.eos_tokens.contains(token) || progress.generated >= self.max {
                 self.end();
             }
             token
         };
-        if progress.first.is_none() {
-            progress.prompt = context.len();
-            progress.first = Some(token);
-        }
+        progress.first.get_or_insert(token);
         progress.last = Some(token);
         if !ending {
-            let prompt = self.prompt.unwrap_or(progress.prompt);
-            self.meter.report(Usage::new(prompt, progress.generated));
+            self.meter
+                .report(Usage::new(progress.prompt, progress.generated));
         }
         usize::try_from(token).unwrap_or(usize::MAX)
     }
@@ -126,7 +146,7 @@ impl LogitsProcessor {
 impl CustomLogitsProcessor for LogitsProcessor {
     fn apply(&self, logits: &Tensor, context: &[u32]) -> mistralrs::Result<Tensor> {
         let mut values: Vec<f32> = logits.to_vec1()?;
-        let token = self.choose(&values, context);
+        let token = self.choose(&mut values, context);
         values.fill(f32::MIN);
         if let Some(chosen) = values.get_mut(token) {
             *chosen = 1.0;

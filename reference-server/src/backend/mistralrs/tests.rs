@@ -7,7 +7,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures_util::StreamExt;
 use tempfile::TempDir;
 
-use super::*;
+use super::{logits_processor::LogitsProcessor, *};
 use crate::{
     chat::{EncodedImage, Image, Sampling},
     tiny_model,
@@ -17,6 +17,7 @@ mod answers;
 mod faults;
 mod images;
 mod loading;
+mod sampling;
 mod slots;
 
 /// A tiny vision model shared by the tests, because loading takes a second.
@@ -100,6 +101,16 @@ fn picture(width: u32, height: u32, seed: u8) -> DynamicImage {
         Rgb([x, y.wrapping_mul(seed), x ^ seed])
     };
     DynamicImage::ImageRgb8(RgbImage::from_fn(width, height, pixel))
+}
+
+/// A processor for a direct use of the engine.
+fn processor(engine: &Engine, temperature: f64, max_tokens: usize) -> LogitsProcessor {
+    let sampling = Sampling {
+        temperature: Some(temperature),
+        ..Sampling::default()
+    };
+    let (sampler, bias) = (Sampler::new(&sampling, 5), LogitBias::new(&sampling));
+    LogitsProcessor::new(sampler, bias, &engine.info.eos_tokens, max_tokens)
 }
 
 /// A complete answer.

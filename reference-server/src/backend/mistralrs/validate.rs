@@ -8,7 +8,6 @@ use crate::chat::{ReasoningEffort, ResponseFormat, Role};
 /// # Errors
 /// Returns [`BackendError::Unsupported`] with the field if it does not.
 pub(super) fn features(request: &ChatRequest) -> Result<(), BackendError> {
-    let sampling = &request.sampling;
     let is_tool_turn =
         |message: &Message| message.role == Role::Tool || !message.tool_calls.is_empty();
     let unsupported = [
@@ -28,21 +27,6 @@ pub(super) fn features(request: &ChatRequest) -> Result<(), BackendError> {
                 None | Some(ReasoningEffort::None | ReasoningEffort::Medium)
             ),
         ),
-        ("top_k", sampling.top_k.is_some_and(|k| k > 0)),
-        ("min_p", sampling.min_p.is_some_and(|p| p > 0.0)),
-        (
-            "frequency_penalty",
-            sampling.frequency_penalty.is_some_and(|p| p != 0.0),
-        ),
-        (
-            "presence_penalty",
-            sampling.presence_penalty.is_some_and(|p| p != 0.0),
-        ),
-        (
-            "repetition_penalty",
-            sampling.repetition_penalty.is_some_and(|p| p != 1.0),
-        ),
-        ("logit_bias", !sampling.logit_bias.is_empty()),
     ];
     match unsupported.into_iter().find(|(_, used)| *used) {
         Some((param, _)) => Err(BackendError::Unsupported {

@@ -27,13 +27,7 @@ impl Raw {
         temperature: f64,
         max_tokens: usize,
     ) -> Self {
-        let sampler = Sampler::new(temperature, 1.0, 5);
-        let processor = Arc::new(logits_processor::LogitsProcessor::new(
-            sampler,
-            &engine.info.eos_tokens,
-            0,
-            max_tokens,
-        ));
+        let processor = Arc::new(processor(engine, temperature, max_tokens));
         let replies = engine.start(prompt, prefix, processor.clone(), max_tokens);
         let mut replies = with_timeout(replies).await.unwrap();
         let (mut text, mut reasons, mut error) = (String::new(), vec![], None);

@@ -81,13 +81,7 @@ async fn end_stops_the_engine_at_the_next_token() {
     let engine = backend.engine().unwrap();
     let _alone = acquire_all(&backend).await;
     let prompt = Prompt::new(&[user("Hello", &[])], vec![]);
-    let processor = logits_processor::LogitsProcessor::new(
-        Sampler::new(0.0, 1.0, 0),
-        &engine.info.eos_tokens,
-        0,
-        3000,
-    );
-    let processor = Arc::new(processor);
+    let processor = Arc::new(processor(&engine, 0.0, 3000));
     let replies = engine.start(&prompt, None, processor.clone(), 3000).await;
     let mut replies = replies.unwrap();
     with_timeout(replies.recv()).await.unwrap();
