@@ -128,5 +128,6 @@ fn rules() -> ImageRules {
 }
 
 // The decoder belongs to the engine.
-#[cfg(all(test, feature = "mistralrs"))]
+#[cfg(test)]
+#[cfg(feature = "mistralrs")]
 mod tests;

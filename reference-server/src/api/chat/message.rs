@@ -305,7 +305,7 @@ mod tests {
             ),
         ];
         for (messages, param) in cases {
-            let refusal = parse_messages(&messages).err().expect(&messages);
+            let refusal = parse_messages(&messages).expect_err(&messages);
             assert_eq!(refusal.param(), Some(param), "{messages}");
         }
     }
