@@ -56,6 +56,8 @@ pub struct ScriptedUpstream {
 struct Shared {
     script: Mutex<Script>,
     received: Mutex<Vec<Arc<Record>>>,
+    connections: Mutex<Gauge>,
+    running: Mutex<Gauge>,
 }
 
 #[derive(Debug, Default)]
@@ -63,7 +65,24 @@ struct Script {
     next: VecDeque<Answer>,
     paths: HashMap<String, Answer>,
     always: Answer,
-    connections: usize,
+    /// The number of requests of each path with an answer of its own.
+    path_requests: HashMap<String, usize>,
+}
+
+/// Things in progress, their maximum, and their total.
+#[derive(Clone, Copy, Debug, Default)]
+struct Gauge {
+    now: usize,
+    peak: usize,
+    total: usize,
+}
+
+impl Gauge {
+    fn increment(&mut self) {
+        self.now += 1;
+        self.total += 1;
+        self.peak = self.peak.max(self.now);
+    }
 }
 
 impl ScriptedUpstream {
@@ -155,18 +174,70 @@ impl ScriptedUpstream {
         received.iter().map(|record| record.request()).collect()
     }
 
-    /// How many connections were accepted.
+    /// The number of requests of this path, which has an answer of its own.
+    pub fn requests_at(&self, path: &str) -> usize {
+        let script = self.shared.script();
+        script.path_requests.get(path).copied().unwrap_or(0)
+    }
+
+    /// The highest number of requests that were in progress at once.
+    pub fn peak_requests(&self) -> usize {
+        lock(&self.shared.running).peak
+    }
+
+    /// The number of connections that were accepted.
     pub fn connections(&self) -> usize {
-        self.shared.script().connections
+        lock(&self.shared.connections).total
+    }
+
+    /// The number of connections that are open.
+    pub fn open_connections(&self) -> usize {
+        lock(&self.shared.connections).now
     }
 }
 
 impl Shared {
     fn script(&self) -> MutexGuard<'_, Script> {
-        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.script)
     }
 
     fn received(&self) -> MutexGuard<'_, Vec<Arc<Record>>> {
-        self.received.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.received)
     }
+
+    /// Counts a connection until the guard is dropped.
+    fn connection(self: &Arc<Self>) -> Counted {
+        Counted::new(self, |shared| &shared.connections)
+    }
+
+    /// Counts a request until the guard is dropped.
+    fn request(self: &Arc<Self>) -> Counted {
+        Counted::new(self, |shared| &shared.running)
+    }
+}
+
+/// Something that is counted until it is dropped.
+struct Counted {
+    shared: Arc<Shared>,
+    gauge: fn(&Shared) -> &Mutex<Gauge>,
+}
+
+impl Counted {
+    fn new(shared: &Arc<Shared>, gauge: fn(&Shared) -> &Mutex<Gauge>) -> Self {
+        lock(gauge(shared)).increment();
+        Self {
+            shared: Arc::clone(shared),
+            gauge,
+        }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        lock((self.gauge)(&self.shared)).now -= 1;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

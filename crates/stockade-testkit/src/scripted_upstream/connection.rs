@@ -44,10 +44,14 @@ pub(super) async fn accept_tcp(listener: TcpListener, protocol: Protocol, shared
         let Ok((stream, _)) = listener.accept().await else {
             return;
         };
-        shared.script().connections += 1;
         // Chunks are sent as they are written, as model servers do.
         let _ = stream.set_nodelay(true);
-        connections.spawn(serve_tcp(stream, protocol.clone(), Arc::clone(&shared)));
+        let open = shared.connection();
+        let serving = serve_tcp(stream, protocol.clone(), Arc::clone(&shared));
+        connections.spawn(async move {
+            serving.await;
+            drop(open);
+        });
     }
 }
 
@@ -57,12 +61,12 @@ pub(super) async fn accept_unix(listener: UnixListener, shared: Arc<Shared>) {
         let Ok((stream, _)) = listener.accept().await else {
             return;
         };
-        shared.script().connections += 1;
-        connections.spawn(serve_http1(
-            stream,
-            Arc::clone(&shared),
-            ResetSwitch::default(),
-        ));
+        let open = shared.connection();
+        let serving = serve_http1(stream, Arc::clone(&shared), ResetSwitch::default());
+        connections.spawn(async move {
+            serving.await;
+            drop(open);
+        });
     }
 }
 

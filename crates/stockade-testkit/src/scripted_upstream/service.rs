@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 
 use super::{
-    Answer, Shared, Step,
+    Answer, Counted, Shared, Step,
     connection::ResetSwitch,
     received::{Attention, Record},
 };
@@ -41,6 +41,7 @@ pub(super) async fn play(
     let (head, body) = request.into_parts();
     let record = Record::new(head);
     let answer = choose(&shared, &record);
+    let running = shared.request();
     let mut attention = Attention::new(Arc::clone(&record));
     let body = body.collect().await.map_err(|_| Closed)?;
     record.set_body(body.to_bytes());
@@ -68,6 +69,7 @@ pub(super) async fn play(
         flush: false,
         attention,
         reset,
+        _running: running,
     });
     *response.status_mut() = answer.status;
     *response.headers_mut() = answer.headers;
@@ -78,7 +80,12 @@ pub(super) async fn play(
 fn choose(shared: &Shared, record: &Arc<Record>) -> Answer {
     let mut script = shared.script();
     if let Some(answer) = script.paths.get(record.path()) {
-        return answer.clone();
+        let answer = answer.clone();
+        *script
+            .path_requests
+            .entry(record.path().to_owned())
+            .or_default() += 1;
+        return answer;
     }
     shared.received().push(Arc::clone(record));
     let next = script.next.pop_front();
@@ -94,6 +101,7 @@ pub(super) struct Playing {
     flush: bool,
     attention: Attention,
     reset: ResetSwitch,
+    _running: Counted,
 }
 
 impl Body for Playing {
