@@ -189,3 +189,69 @@ impl Drop for GaugeGuard {
         self.0.decrement(1.0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Write,
+        process::{Command, Stdio},
+    };
+
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+
+    #[test]
+    fn passes_promtool() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || {
+            describe();
+            let model: Arc<str> = "small".into();
+            let metrics = UpstreamMetrics::new(Arc::clone(&model), "http://a/v1".into());
+            metrics.ended("ok");
+            metrics.retried("connect");
+            metrics.breaker_changed(BreakerState::Open);
+            metrics.set_state(BreakerState::Open, false);
+            metrics.waited(Duration::from_secs(1));
+            metrics.first_byte(Duration::from_secs(1));
+            refused(&model, "queue_full");
+            let guards = (metrics.wait(), metrics.run());
+            assert!(
+                recorder
+                    .handle()
+                    .render()
+                    .contains("_waiting{model=\"small\"")
+            );
+            drop(guards);
+        });
+        let text = recorder.handle().render();
+        let names = [
+            REQUESTS,
+            RETRIES,
+            REFUSALS,
+            BREAKER_STATE,
+            BREAKER_CHANGES,
+            HEALTHY,
+            IN_FLIGHT,
+            WAITING,
+            QUEUE_WAIT,
+            FIRST_BYTE,
+        ];
+        for name in names {
+            assert!(text.contains(&format!("# HELP {name} ")), "{name}\n{text}");
+        }
+        let mut promtool = Command::new("promtool")
+            .args(["check", "metrics"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("promtool is installed: apt-get install prometheus");
+        let mut input = promtool.stdin.take().unwrap();
+        input.write_all(text.as_bytes()).unwrap();
+        drop(input);
+        let output = promtool.wait_with_output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!((output.stdout, output.stderr), (vec![], vec![]));
+    }
+}

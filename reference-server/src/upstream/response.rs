@@ -63,22 +63,35 @@ impl UpstreamBody {
         settings: &GroupSettings,
     ) -> Self {
         let idle = Instant::now() + settings.idle_timeout;
-        Self {
-            open: Some(Open {
-                incoming,
-                exchange,
-                outcome: match status.as_u16() {
-                    ..400 => "ok",
-                    400..500 => "client_error",
-                    _ => "server_error",
-                },
-            }),
+        let complete = incoming.is_end_stream();
+        let open = Open {
+            incoming,
+            exchange,
+            outcome: match status.as_u16() {
+                ..400 => "ok",
+                400..500 => "client_error",
+                _ => "server_error",
+            },
+        };
+        let mut body = Self {
+            open: Some(open),
             timer: Box::pin(sleep_until(idle.min(deadline))),
             deadline,
             idle_timeout: settings.idle_timeout,
             idle_since: None,
             received: 0,
             max_bytes: settings.max_response_bytes.get(),
+        };
+        if complete {
+            body.end();
+        }
+        body
+    }
+
+    /// Ends the body successfully, which frees the slot.
+    fn end(&mut self) {
+        if let Some(mut open) = self.open.take() {
+            open.exchange.end(open.outcome, Health::Success);
         }
     }
 
@@ -123,6 +136,7 @@ impl Body for UpstreamBody {
         };
         match Pin::new(&mut open.incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
+                let complete = open.incoming.is_end_stream();
                 this.idle_since = None;
                 let length = frame.data_ref().map_or(0, Bytes::len);
                 this.received = this.received.saturating_add(length as u64);
@@ -133,6 +147,10 @@ impl Body for UpstreamBody {
                 if Instant::now() >= this.deadline {
                     return this.fail(UpstreamError::new(UpstreamErrorKind::Deadline));
                 }
+                // Callers need not ask for more after the last chunk.
+                if complete {
+                    this.end();
+                }
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
@@ -140,9 +158,7 @@ impl Body for UpstreamBody {
                 this.fail(UpstreamError::with_source(kind, error))
             }
             Poll::Ready(None) => {
-                if let Some(mut open) = this.open.take() {
-                    open.exchange.end(open.outcome, Health::Success);
-                }
+                this.end();
                 Poll::Ready(None)
             }
             Poll::Pending => {
@@ -153,8 +169,7 @@ impl Body for UpstreamBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        let open = self.open.as_ref();
-        open.is_none_or(|open| open.incoming.is_end_stream())
+        self.open.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -7,14 +7,20 @@ use http::Method;
 use http_body_util::BodyExt;
 use stockade_server::upstream::{
     GroupSettings, RequestBody, UpstreamError, UpstreamErrorKind, UpstreamGroup, UpstreamRequest,
-    UpstreamResponse, UpstreamSettings,
+    UpstreamResponse, UpstreamSettings, UpstreamStatus,
 };
 use tokio::time::Instant;
 
+mod balance;
+mod breaker;
 mod cancel;
 mod faults;
+mod health;
+mod metrics;
 mod protocols;
+mod queue;
 mod requests;
+mod retries;
 
 const MODEL: &str = "small";
 
@@ -48,6 +54,23 @@ fn chat() -> UpstreamRequest {
         streaming: true,
         deadline: Instant::now() + Duration::from_secs(30),
     }
+}
+
+/// A chat with this text in its body, for one of several clients.
+fn chat_of(fairness_key: u64, text: &str) -> UpstreamRequest {
+    UpstreamRequest {
+        body: RequestBody {
+            bytes: Bytes::from(text.to_owned()),
+            model: None,
+        },
+        fairness_key,
+        ..chat()
+    }
+}
+
+/// The state of the first upstream.
+fn first(group: &UpstreamGroup) -> UpstreamStatus {
+    group.status().upstreams.swap_remove(0)
 }
 
 /// Reads the whole body.
