@@ -26,6 +26,10 @@ pub(super) fn exchange_error(error: &hyper::Error) -> UpstreamErrorKind {
     if error.is_parse() {
         return UpstreamErrorKind::Protocol;
     }
+    // The stream was reset by this side, because a frame breaks the protocol or is too large.
+    if find(error).is_some_and(h2::Error::is_library) {
+        return UpstreamErrorKind::Protocol;
+    }
     // Malformed chunks have these kinds; a connection that ends early has others.
     match find::<io::Error>(error).map(io::Error::kind) {
         Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {

@@ -209,3 +209,108 @@ impl Drop for Permit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        num::NonZeroU32,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    use futures_util::FutureExt;
+    use rand::{Rng, SeedableRng, rngs::StdRng};
+    use stockade_testkit::poll::until_async;
+
+    use super::*;
+
+    fn gate(max_running: u32, max_queued: u32) -> Gate {
+        let mut settings = UpstreamSettings::new("http://a".parse().unwrap());
+        settings.max_running = NonZeroU32::new(max_running).unwrap();
+        settings.max_queued = max_queued;
+        Gate::new(&settings)
+    }
+
+    fn later() -> Instant {
+        Instant::now() + Duration::from_secs(60)
+    }
+
+    /// A request that holds a permit of three.
+    struct Counted(Arc<AtomicUsize>);
+
+    impl Counted {
+        fn new(running: Arc<AtomicUsize>) -> Self {
+            assert!(running.fetch_add(1, Ordering::SeqCst) < 3);
+            Self(running)
+        }
+    }
+
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn keeps_its_bounds_when_requests_leave_at_any_time() {
+        let gate = gate(3, 20);
+        let running = Arc::new(AtomicUsize::new(0));
+        let mut random = StdRng::seed_from_u64(1);
+        let mut tasks = Vec::new();
+        for _ in 0..2_000 {
+            let (entered, running) = (gate.clone(), Arc::clone(&running));
+            let key = random.random_range(0..5);
+            tasks.push(tokio::spawn(async move {
+                if let Ok(Entry::Permit(permit)) = entered.enter(key, later()).await {
+                    // Dropped before the permit, also when the task is aborted.
+                    let counted = Counted::new(running);
+                    tokio::task::yield_now().await;
+                    drop(counted);
+                    drop(permit);
+                }
+            }));
+            if random.random_ratio(1, 3) {
+                let leaving = random.random_range(0..tasks.len());
+                tasks.swap_remove(leaving).abort();
+                tokio::task::yield_now().await;
+            }
+            assert!(gate.load().1 <= 20);
+        }
+        for task in tasks {
+            task.await.unwrap();
+        }
+        // The tasks that were aborted may still be dropped.
+        until_async("an idle gate", async || gate.load() == (0, 0)).await;
+        assert_eq!(running.load(Ordering::SeqCst), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn estimates_when_a_slot_will_be_free() {
+        let gate = gate(1, 1);
+        let Ok(Entry::Permit(permit)) = gate.enter(1, later()).await else {
+            panic!("a free slot");
+        };
+        tokio::time::advance(Duration::from_secs(8)).await;
+        drop(permit);
+        let _running = gate.enter(1, later()).await;
+        let waiting = tokio::spawn({
+            let gate = gate.clone();
+            async move { gate.enter(1, later()).await.map(|_| ()) }
+        });
+        until_async("the waiting request", async || gate.load() == (1, 1)).await;
+        let refused = gate.enter(1, later()).await.map(|_| ()).unwrap_err();
+        let retry_after = Duration::from_secs(16);
+        assert_eq!(refused, UpstreamErrorKind::QueueFull { retry_after });
+        waiting.abort();
+    }
+
+    #[tokio::test]
+    async fn sends_waiting_requests_away() {
+        let gate = gate(1, 5);
+        let _running = gate.enter(1, later()).await;
+        let mut waiting = std::pin::pin!(gate.enter(1, later()));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        gate.clear_queue();
+        assert!(matches!(waiting.await, Ok(Entry::Cleared)));
+        assert_eq!(gate.load(), (1, 0));
+    }
+}

@@ -1,9 +1,13 @@
 //! The circuit breaker of an upstream.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{
+    num::NonZeroU32,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use stockade_server::upstream::{
-    BreakerSettings, BreakerState, GroupSettings, UpstreamErrorKind as Kind, UpstreamGroup,
+    ApiKey, BreakerSettings, BreakerState, GroupSettings, UpstreamErrorKind as Kind, UpstreamGroup,
 };
 use stockade_testkit::{
     poll::until_async,
@@ -90,6 +94,22 @@ async fn sends_one_trial_only() {
 }
 
 #[tokio::test]
+async fn closes_with_the_head_of_a_trial_that_streams_on() {
+    let upstream = ScriptedUpstream::http1().await;
+    upstream.always(Answer::error(503));
+    let group = UpstreamGroup::new(MODEL, sensitive(upstream.url())).unwrap();
+    for _ in 0..3 {
+        exchange(&group).await.unwrap();
+    }
+    until_available(&group).await;
+    upstream.next(Chat::new("a").stream().cut_after(1, Step::Stall));
+    let trial = group.send(chat()).await.unwrap();
+    assert_eq!(first(&group).breaker, BreakerState::Closed);
+    drop(trial);
+    assert_eq!(first(&group).breaker, BreakerState::Closed);
+}
+
+#[tokio::test]
 async fn allows_another_trial_when_the_client_of_one_leaves() {
     let upstream = ScriptedUpstream::http1().await;
     upstream.always(Answer::error(503));
@@ -164,4 +184,74 @@ async fn sends_waiting_requests_to_another_upstream() {
     let (failed, moved) = tokio::join!(failing, waiting);
     assert_eq!(failed.unwrap().status, 503);
     assert_eq!(&*moved.unwrap().upstream, other.url());
+}
+
+#[tokio::test]
+async fn logs_each_change_once_and_no_key() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(log.clone())
+        .with_ansi(false)
+        .with_max_level(tracing::Level::TRACE)
+        .finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    let upstream = ScriptedUpstream::http1().await;
+    upstream.always(Answer::error(503));
+    let mut settings = sensitive(upstream.url());
+    settings.upstreams[0].api_key = Some(ApiKey::new("sk-internal").unwrap());
+    let group = UpstreamGroup::new(MODEL, settings).unwrap();
+    for _ in 0..20 {
+        // The first three fail, the others are refused.
+        let _ = exchange(&group).await;
+    }
+    until_available(&group).await;
+    upstream.always(Chat::new("Hello!").json());
+    for _ in 0..20 {
+        exchange(&group).await.unwrap();
+    }
+    let text = log.text();
+    assert!(!text.contains("sk-internal"), "{text}");
+    let changes = text
+        .lines()
+        .filter(|line| line.contains("stockade_server::upstream"));
+    let changes: Vec<_> = changes.collect();
+    let expected = [
+        ("WARN", "circuit breaker open", "503 Service Unavailable"),
+        ("INFO", "circuit breaker half-open", ""),
+        ("INFO", "circuit breaker closed", ""),
+    ];
+    assert_eq!(changes.len(), expected.len(), "{changes:#?}");
+    for (line, (level, message, error)) in changes.into_iter().zip(expected) {
+        let what = [level, message, error, "model=small", upstream.url()];
+        assert!(what.iter().all(|part| line.contains(part)), "{line}");
+    }
+}
+
+/// A log in memory.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl tracing_subscriber::fmt::MakeWriter<'_> for Log {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
 }

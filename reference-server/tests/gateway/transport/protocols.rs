@@ -1,6 +1,6 @@
 //! HTTP/2, Unix sockets and TLS.
 
-use std::{fs, sync::Arc};
+use std::{fs, num::NonZeroU64, sync::Arc, time::Duration};
 
 use http::Version;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -9,8 +9,8 @@ use rustls::{
     crypto::aws_lc_rs,
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
 };
-use stockade_server::upstream::{UpstreamErrorKind as Kind, UpstreamGroup};
-use stockade_testkit::scripted_upstream::ScriptedUpstream;
+use stockade_server::upstream::{GroupSettings, UpstreamErrorKind as Kind, UpstreamGroup};
+use stockade_testkit::scripted_upstream::{Answer, Chat, ScriptedUpstream, Step};
 use tempfile::TempDir;
 
 use super::{MODEL, exchange, group, settings};
@@ -32,6 +32,54 @@ async fn speaks_http2_with_prior_knowledge() {
         assert_eq!(request.uri.authority().unwrap().as_str(), authority);
         assert_eq!(request.body, super::chat().body.bytes);
     }
+}
+
+/// An upstream with HTTP/2, and its client with timeouts that tests can wait for.
+async fn http2() -> (ScriptedUpstream, UpstreamGroup) {
+    let upstream = ScriptedUpstream::http2().await;
+    let mut settings = GroupSettings {
+        first_byte_timeout: Duration::from_millis(200),
+        idle_timeout: Duration::from_millis(200),
+        max_response_bytes: NonZeroU64::new(1024 * 1024).unwrap(),
+        ..settings([upstream.url()])
+    };
+    settings.upstreams[0].http2 = true;
+    let group = UpstreamGroup::new(MODEL, settings).unwrap();
+    (upstream, group)
+}
+
+#[tokio::test]
+async fn has_the_same_outcomes_over_http2() {
+    let stream = || Chat::pieces(["a", "b", "c"]).stream();
+    let answers = [
+        (stream(), None),
+        (Answer::stall_before_head(), Some(Kind::FirstByteTimeout)),
+        (Answer::close_before_head(), Some(Kind::Reset)),
+        (stream().cut_after(2, Step::Stall), Some(Kind::IdleTimeout)),
+        (stream().cut_after(2, Step::Close), Some(Kind::Reset)),
+        (Chat::new("Hello!").json().half(), Some(Kind::Reset)),
+        (Chat::new("Hello!").json().gzip(), Some(Kind::Protocol)),
+        (Answer::redirect("/"), Some(Kind::Protocol)),
+        (Answer::endless(vec![b'x'; 16 * 1024]), Some(Kind::TooLarge)),
+    ];
+    for (index, (answer, outcome)) in answers.into_iter().enumerate() {
+        let (upstream, group) = http2().await;
+        upstream.next(answer);
+        assert_eq!(exchange(&group).await.err(), outcome, "answer {index}");
+        // The connection serves other streams.
+        exchange(&group).await.unwrap();
+        assert_eq!(upstream.connections(), 1, "answer {index}");
+    }
+}
+
+#[tokio::test]
+async fn closes_a_connection_with_a_huge_head() {
+    let (upstream, group) = http2().await;
+    upstream.next(Answer::huge_head(200_000));
+    // h2 names no cause for a violation of its limits.
+    assert_eq!(exchange(&group).await, Err(Kind::Protocol));
+    exchange(&group).await.unwrap();
+    assert_eq!(upstream.connections(), 2);
 }
 
 #[tokio::test]
