@@ -24,7 +24,7 @@ pub use route::MatchedRoute;
 use crate::{
     client::ClientIp,
     clock::Timestamp,
-    identity::{Identity, Principal},
+    identity::{Credential, Identity, Principal},
     llm::{ModelRequest, TokenUsage, UsageCell},
     refusal::{Denial, Refusal, StandingRefusal},
 };
@@ -68,6 +68,7 @@ struct Inner {
     client: OnceLock<ClientIp>,
     route: OnceLock<MatchedRoute>,
     identity: OnceLock<Option<Principal>>,
+    credential: OnceLock<Credential>,
     denial: OnceLock<Denial>,
     standing_refusal: OnceLock<StandingRefusal>,
     model_request: OnceLock<ModelRequest>,
@@ -171,6 +172,18 @@ impl RequestContext {
     /// returns whether this is it.
     pub fn set_anonymous(&self) -> bool {
         self.0.identity.set(None).is_ok()
+    }
+
+    /// The credential that the request was authenticated with; `None` if its authenticator
+    /// cannot check it again.
+    pub fn credential(&self) -> Option<&Credential> {
+        self.0.credential.get()
+    }
+
+    /// Sets the credential that the request was authenticated with. The first one stays; returns
+    /// whether this is it.
+    pub fn set_credential(&self, credential: Credential) -> bool {
+        self.0.credential.set(credential).is_ok()
     }
 
     /// The refusal that ended the request; `None` if no guard refused it.

@@ -15,7 +15,9 @@ pub use challenge::BearerChallenge;
 pub use denial::Denial;
 pub use grpc_status::grpc_status;
 pub use reason::RefusalReason;
-pub use responder::{DenialContext, ErrorFormat, Responder, is_grpc_route};
+pub use responder::{
+    DenialContext, ErrorFormat, Responder, grpc_trailers, is_grpc_route, openai_error,
+};
 pub use standing::StandingRefusal;
 
 /// The code of [`Refusal::not_configured`].
@@ -249,6 +251,13 @@ impl Refusal {
     /// layers that count offences. Never sent.
     pub fn with_reason(mut self, reason: RefusalReason) -> Self {
         self.0.reason = Some(reason);
+        self
+    }
+
+    /// States that the client is not at fault, such as when its key is revoked while it receives
+    /// a response: layers that count offences do not count this refusal.
+    pub fn without_reason(mut self) -> Self {
+        self.0.reason = None;
         self
     }
 

@@ -12,7 +12,7 @@ use http_body_util::Empty;
 use stockade_core::{
     context::RequestContext,
     guard::{Check, Guard, Head},
-    identity::{Authenticator, EitherAuth, Principal},
+    identity::{Authenticator, AuthenticatorId, Credential, EitherAuth, Principal},
     refusal::{Refusal, RefusalKind},
 };
 use stockade_testkit::contract;
@@ -20,6 +20,7 @@ use tower::{Layer, ServiceExt, service_fn};
 
 /// Takes the value `good` of one header; waits first if `waits` is set.
 struct Header {
+    id: AuthenticatorId,
     name: &'static str,
     waits: bool,
 }
@@ -48,6 +49,8 @@ impl Guard for Header {
 
     fn admit(&self, principal: Principal, head: &mut Head) {
         head.context().authenticate(principal);
+        let credential = Credential::key(self.id, [0; 32]);
+        head.context().set_credential(credential);
     }
 }
 
@@ -55,14 +58,23 @@ impl Authenticator for Header {
     fn presents(&self, head: &Head) -> bool {
         head.headers.contains_key(self.name)
     }
+
+    /// Refuses all of its credentials.
+    fn recheck(&self, context: &RequestContext) -> Option<Refusal> {
+        let credential = context.credential()?;
+        let is_own = credential.authenticator() == self.id;
+        is_own.then(|| Refusal::new(RefusalKind::Unauthenticated, self.name))
+    }
 }
 
 fn either() -> EitherAuth<Header, Header> {
     let key = Header {
+        id: AuthenticatorId::unique(),
         name: "x-key",
         waits: false,
     };
     let token = Header {
+        id: AuthenticatorId::unique(),
         name: "x-token",
         waits: true,
     };

@@ -10,6 +10,7 @@ use std::{
 use pin_project_lite::pin_project;
 
 use crate::{
+    context::RequestContext,
     guard::{Check, Guard, Head, TakeReady, Wait},
     refusal::{Refusal, RefusalKind, RefusalReason},
 };
@@ -20,6 +21,16 @@ use crate::{
 pub trait Authenticator: Guard<Hook = ()> {
     /// Whether the request carries a credential of this authenticator's kind, valid or not.
     fn presents(&self, head: &Head) -> bool;
+
+    /// Checks the credential of an authenticated request again, while its response is on its way.
+    /// Returns the refusal that a new request with this credential would get; `None` while it is
+    /// accepted, and for [credentials](crate::identity::Credential) of other authenticators.
+    ///
+    /// Must not block. An authenticator that cannot check a credential again returns `None`.
+    fn recheck(&self, context: &RequestContext) -> Option<Refusal> {
+        let _ = context;
+        None
+    }
 
     /// Also takes credentials of another kind, such as tokens in addition to keys.
     ///
@@ -73,6 +84,10 @@ where
 {
     fn presents(&self, head: &Head) -> bool {
         (**self).presents(head)
+    }
+
+    fn recheck(&self, context: &RequestContext) -> Option<Refusal> {
+        (**self).recheck(context)
     }
 }
 
@@ -142,6 +157,11 @@ where
     fn presents(&self, head: &Head) -> bool {
         let second = self.second.as_ref();
         self.first.presents(head) || second.is_some_and(|second| second.presents(head))
+    }
+
+    fn recheck(&self, context: &RequestContext) -> Option<Refusal> {
+        let second = || self.second.as_ref()?.recheck(context);
+        self.first.recheck(context).or_else(second)
     }
 }
 

@@ -18,7 +18,9 @@ use http::{
 };
 
 pub use error_format::ErrorFormat;
+pub use grpc::grpc_trailers;
 pub use grpc_call::is_grpc_route;
+pub use openai::openai_error;
 
 use crate::{
     context::{RequestContext, RequestId},

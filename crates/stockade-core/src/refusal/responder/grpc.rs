@@ -6,11 +6,14 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD};
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, header::CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, header::CONTENT_TYPE};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::DenialContext;
-use crate::refusal::RefusalKind;
+use crate::{
+    context::RequestId,
+    refusal::{Refusal, RefusalKind},
+};
 
 static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 static GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
@@ -20,10 +23,29 @@ static GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-de
 const DOMAIN: &str = "stockade";
 
 pub(super) fn respond(denied: &DenialContext<'_>, content_type: &'static str) -> Response<Bytes> {
-    let refusal = denied.refusal;
     let mut response = Response::new(Bytes::new());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    push_status(headers, denied.refusal, denied.request_id);
+    response
+}
+
+/// The trailers that end a gRPC response which has begun: `grpc-status`, `grpc-message` and
+/// `grpc-status-details-bin`.
+///
+/// ```
+/// use stockade_core::refusal::{Refusal, RefusalKind, grpc_trailers};
+///
+/// let refusal = Refusal::new(RefusalKind::Unauthenticated, "the API key is not valid");
+/// assert_eq!(grpc_trailers(&refusal, None)["grpc-status"], "16");
+/// ```
+pub fn grpc_trailers(refusal: &Refusal, request_id: Option<RequestId>) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    push_status(&mut trailers, refusal, request_id);
+    trailers
+}
+
+fn push_status(headers: &mut HeaderMap, refusal: &Refusal, request_id: Option<RequestId>) {
     headers.insert(
         &GRPC_STATUS,
         HeaderValue::from(u16::from(refusal.kind().grpc_code())),
@@ -34,9 +56,8 @@ pub(super) fn respond(denied: &DenialContext<'_>, content_type: &'static str) ->
     );
     headers.insert(
         &GRPC_STATUS_DETAILS,
-        ascii(BASE64_STANDARD_NO_PAD.encode(status(denied))),
+        ascii(BASE64_STANDARD_NO_PAD.encode(status(refusal, request_id))),
     );
-    response
 }
 
 fn ascii(text: String) -> HeaderValue {
@@ -44,8 +65,7 @@ fn ascii(text: String) -> HeaderValue {
 }
 
 /// `google.rpc.Status { code = 1; message = 2; details = 3 }`
-fn status(denied: &DenialContext<'_>) -> Vec<u8> {
-    let refusal = denied.refusal;
+fn status(refusal: &Refusal, request_id: Option<RequestId>) -> Vec<u8> {
     let mut status = Message::default();
     status.varint(1, u64::from(refusal.kind().grpc_code()));
     status.bytes(2, refusal.message().as_bytes());
@@ -84,7 +104,7 @@ fn status(denied: &DenialContext<'_>) -> Vec<u8> {
         status.detail(name, &list);
     }
 
-    if let Some(id) = denied.request_id {
+    if let Some(id) = request_id {
         let mut request = Message::default();
         request.bytes(1, id.to_string().as_bytes());
         status.detail("RequestInfo", &request);
