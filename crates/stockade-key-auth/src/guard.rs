@@ -8,10 +8,10 @@ use std::{
 
 use http::HeaderName;
 use stockade_core::{
-    client::ClientIp,
-    clock::{Clock, SystemClock, Timestamp},
+    clock::{Clock, SystemClock},
+    context::RequestContext,
     guard::{BoxWait, Check, Guard, Head},
-    identity::{Authenticator, Principal},
+    identity::{self, Authenticator, AuthenticatorId, Principal},
     refusal::Refusal,
 };
 use zeroize::Zeroizing;
@@ -20,6 +20,7 @@ use crate::{
     CredentialSource, KeyDigest, KeySet, KeyStore, LiveKeys, Pepper, SlowHashLimits,
     credential::{Credential, SourceMask, extract, is_text, strip},
     key::KeyFormat,
+    recheck::rejection_reason,
     refusal::{self, Challenge},
     set::{Entry, Lookup},
     slow::{SlowVerification, SlowVerifier},
@@ -44,10 +45,11 @@ const V6_LENGTH: u8 = 64;
 /// ```
 #[derive(Clone)]
 pub struct KeyAuth {
-    keys: LiveKeys,
+    pub(crate) id: AuthenticatorId,
+    pub(crate) keys: LiveKeys,
     sources: Vec<CredentialSource>,
-    challenge: Challenge,
-    clock: Arc<dyn Clock>,
+    pub(crate) challenge: Challenge,
+    pub(crate) clock: Arc<dyn Clock>,
     slow: SlowVerifier,
     pepper: Option<Pepper>,
     /// Seeds the fingerprints of bad keys, which distinguish them without storing any.
@@ -67,6 +69,7 @@ impl KeyAuth {
     /// Accepts the keys behind a handle.
     pub fn with_keys(keys: LiveKeys) -> Self {
         Self {
+            id: AuthenticatorId::unique(),
             keys,
             sources: vec![
                 CredentialSource::Bearer,
@@ -130,7 +133,7 @@ impl KeyAuth {
         let digest = KeyDigest::of(key);
         let keys = self.keys.load();
         match keys.find(&digest) {
-            Some(entry) => self.check_status(entry, key, head, seen),
+            Some(entry) => self.check_status(entry, key, digest, head, seen),
             None => self
                 .authenticate_unknown(key, digest, &keys, head, seen)
                 .with_fingerprint(|| self.fingerprint.hash_one(key)),
@@ -147,10 +150,11 @@ impl KeyAuth {
         head: &Head,
         seen: SourceMask,
     ) -> Check<KeyAuthPass, SlowCheck> {
-        if let (true, Some(pepper)) = (keys.is_peppered(), &self.pepper)
-            && let Some(entry) = keys.find(&pepper.digest(key))
-        {
-            return self.check_status(entry, key, head, seen);
+        if let (true, Some(pepper)) = (keys.is_peppered(), &self.pepper) {
+            let digest = pepper.digest(key);
+            if let Some(entry) = keys.find(&digest) {
+                return self.check_status(entry, key, digest, head, seen);
+            }
         }
         if !is_text(key) {
             return Check::Refuse(self.challenge.malformed("malformed"));
@@ -160,7 +164,7 @@ impl KeyAuth {
             return Check::Refuse(self.challenge.malformed("checksum"));
         }
         match keys.find_verified(&digest) {
-            Lookup::Found(entry) => self.check_status(&entry, key, head, seen),
+            Lookup::Found(entry) => self.check_status(&entry, key, digest, head, seen),
             Lookup::NotFound => Check::Refuse(self.unknown(keys)),
             Lookup::NeedsVerification => self.verify(key, digest, shape, head, seen),
         }
@@ -192,13 +196,14 @@ impl KeyAuth {
         &self,
         entry: &Entry,
         key: &[u8],
+        digest: KeyDigest,
         head: &Head,
         seen: SourceMask,
     ) -> Check<KeyAuthPass, SlowCheck> {
         let now = || self.clock.now_in(head.context());
         match rejection_reason(entry, now, || head.context().client()) {
             None => Check::Pass(KeyAuthPass {
-                principal: Some(entry.accept()),
+                accepted: Some((entry.accept(), digest)),
                 seen,
             }),
             Some(reason) => {
@@ -241,7 +246,7 @@ impl KeyAuth {
             // The verification may have taken long since the request arrived.
             match rejection_reason(&entry, || clock.now(), || client) {
                 None => Ok(KeyAuthPass {
-                    principal: Some(entry.accept()),
+                    accepted: Some((entry.accept(), digest)),
                     seen,
                 }),
                 Some(reason) => Err(challenge.invalid(reason)),
@@ -261,7 +266,7 @@ impl Guard for KeyAuth {
         match found {
             Credential::Key(key) => self.authenticate(key, head, seen),
             Credential::Missing if self.anonymous => Check::Pass(KeyAuthPass {
-                principal: None,
+                accepted: None,
                 seen,
             }),
             Credential::Missing => Check::Refuse(self.challenge.missing()),
@@ -271,12 +276,16 @@ impl Guard for KeyAuth {
         }
     }
 
-    fn admit(&self, KeyAuthPass { principal, seen }: KeyAuthPass, head: &mut Head) {
+    fn admit(&self, KeyAuthPass { accepted, seen }: KeyAuthPass, head: &mut Head) {
         strip(&mut head.headers, &self.sources, seen);
-        match principal {
-            Some(principal) => head.context().authenticate(principal),
-            None => head.context().set_anonymous(),
+        let context = head.context();
+        let Some((principal, digest)) = accepted else {
+            context.set_anonymous();
+            return;
         };
+        if context.authenticate(principal) {
+            context.set_credential(identity::Credential::key(self.id, *digest.as_bytes()));
+        }
     }
 }
 
@@ -286,6 +295,10 @@ impl Authenticator for KeyAuth {
     fn presents(&self, head: &Head) -> bool {
         let (found, _) = extract(&head.headers, &self.sources);
         !matches!(found, Credential::Missing | Credential::Token(_))
+    }
+
+    fn recheck(&self, context: &RequestContext) -> Option<Refusal> {
+        self.recheck_key(context)
     }
 }
 
@@ -301,35 +314,10 @@ impl fmt::Debug for KeyAuth {
 /// The result of a successful check: the principal of the request.
 #[derive(Debug)]
 pub struct KeyAuthPass {
-    /// `None` for an anonymous request.
-    principal: Option<Principal>,
+    /// The principal, and the digest that found the key; `None` for an anonymous request.
+    accepted: Option<(Principal, KeyDigest)>,
     seen: SourceMask,
 }
 
 /// A check that waits for slow hashes, which take milliseconds, so it is boxed.
 type SlowCheck = BoxWait<KeyAuthPass>;
-
-/// Returns the reason to reject a known key.
-///
-/// Reads the clock only for keys with an expiry, and the client only for keys restricted to
-/// networks, which are rejected when the client is unknown.
-fn rejection_reason(
-    entry: &Entry,
-    now: impl FnOnce() -> Timestamp,
-    client: impl FnOnce() -> Option<ClientIp>,
-) -> Option<&'static str> {
-    if entry.revoked {
-        Some("revoked")
-    } else if entry.has_expired(now) {
-        Some("expired")
-    } else if !entry.is_bound {
-        None
-    } else {
-        let networks = &entry.key.networks;
-        match client() {
-            Some(ClientIp::Ip(ip)) if networks.iter().any(|net| net.contains(ip)) => None,
-            Some(_) => Some("network"),
-            None => Some("no request context: the key is bound to networks"),
-        }
-    }
-}

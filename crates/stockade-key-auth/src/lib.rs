@@ -163,6 +163,7 @@ mod memory;
 mod pepper;
 #[cfg(feature = "serde")]
 mod quotas;
+mod recheck;
 mod record;
 mod records;
 mod refusal;

@@ -115,7 +115,7 @@ impl SlowVerification {
     fn run(&self, live: &LiveKeys, is_wanted: impl Fn() -> bool) -> Option<Arc<Entry>> {
         let set = live.current();
         match set.verify_slow(&self.key, self.id.as_ref(), is_wanted) {
-            SlowOutcome::Match(slow) => live.load().cache_verified(self.digest, &slow),
+            SlowOutcome::Match(slow) => live.cache_verified(self.digest, &slow),
             SlowOutcome::NoMatch => {
                 set.cache_failure(self.digest);
                 None

@@ -14,7 +14,10 @@ use arc_swap::{ArcSwap, Guard};
 use stockade_core::clock::Timestamp;
 use tracing::error;
 
-use crate::{DuplicateKeyError, KeyChange, KeyChangeError, KeyId, KeyRecord, KeySet};
+use crate::{
+    DuplicateKeyError, KeyChange, KeyChangeError, KeyDigest, KeyId, KeyRecord, KeySet,
+    set::{Entry, SlowEntry},
+};
 
 /// A key store. Publishes the current [`KeySet`], and a new one on every change.
 ///
@@ -147,6 +150,22 @@ impl LiveKeys {
 
     pub(crate) fn load(&self) -> Guard<Arc<KeySet>> {
         self.live.set.load()
+    }
+
+    /// Caches the digest of a verified key in the current set; `None` if that set has no such hash.
+    pub(crate) fn cache_verified(
+        &self,
+        digest: KeyDigest,
+        matched: &SlowEntry,
+    ) -> Option<Arc<Entry>> {
+        loop {
+            let set = self.current();
+            let entry = set.cache_verified(digest, matched);
+            // A set that was replaced meanwhile may have carried over its cache before this entry.
+            if Arc::ptr_eq(&set, &self.load()) {
+                return entry;
+            }
+        }
     }
 
     fn listeners(&self) -> MutexGuard<'_, Vec<Box<Listener>>> {
