@@ -9,8 +9,9 @@ use std::{
 use http::header::AUTHORIZATION;
 use stockade_core::{
     clock::Clock,
+    context::RequestContext,
     guard::{Check, Guard, Head},
-    identity::{Authenticator, Principal, is_token_shaped},
+    identity::{self, Authenticator, Principal, is_token_shaped},
     refusal::Refusal,
 };
 
@@ -139,12 +140,16 @@ impl Guard for JwtAuth {
         }
     }
 
-    fn admit(&self, JwtPass(principal): JwtPass, head: &mut Head) {
+    fn admit(&self, JwtPass(accepted): JwtPass, head: &mut Head) {
         head.headers.remove(AUTHORIZATION);
-        match principal {
-            Some(principal) => head.context().authenticate(principal),
-            None => head.context().set_anonymous(),
+        let context = head.context();
+        let Some((principal, credential)) = accepted else {
+            context.set_anonymous();
+            return;
         };
+        if context.authenticate(principal) {
+            context.set_credential(credential);
+        }
     }
 }
 
@@ -157,6 +162,12 @@ impl Authenticator for JwtAuth {
             Credential::Missing | Credential::Malformed | Credential::Conflict => false,
         }
     }
+
+    /// Checks the expiry and the revocation of the token. A store that responds later is not asked,
+    /// and a signing key that was removed since does not matter.
+    fn recheck(&self, context: &RequestContext) -> Option<Refusal> {
+        self.verifier.recheck(context)
+    }
 }
 
 impl fmt::Debug for JwtAuth {
@@ -168,6 +179,6 @@ impl fmt::Debug for JwtAuth {
     }
 }
 
-/// The result of a successful check: the principal of the request.
+/// The result of a successful check: the principal of the request and its token.
 #[derive(Debug)]
-pub struct JwtPass(pub(crate) Option<Principal>);
+pub struct JwtPass(pub(crate) Option<(Principal, identity::Credential)>);

@@ -1,6 +1,6 @@
 //! Validation of claims, and their mapping to a principal.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::Value;
 use stockade_core::{
@@ -155,7 +155,7 @@ impl TokenRules {
         Ok(VerifiedToken {
             principal: self.principal(claims)?,
             validity,
-            token_id: token_id.map(Box::from),
+            token_id: token_id.map(Arc::from),
         })
     }
 
@@ -227,7 +227,7 @@ fn scopes(claim: Option<&Value>) -> Result<ScopeSet, TokenError> {
 pub(crate) struct VerifiedToken {
     pub(crate) principal: Principal,
     pub(crate) validity: ValidityPeriod,
-    pub(crate) token_id: Option<Box<str>>,
+    pub(crate) token_id: Option<Arc<str>>,
 }
 
 /// The validity period of a token, including the leeway.

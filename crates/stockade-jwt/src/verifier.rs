@@ -10,8 +10,9 @@ use std::{
 
 use stockade_core::{
     clock::{Clock, SystemClock, Timestamp},
+    context::RequestContext,
     guard::{BoxWait, Check},
-    identity::Principal,
+    identity::{AuthenticatorId, Credential, Principal},
     refusal::Refusal,
 };
 
@@ -31,6 +32,7 @@ pub(crate) type TokenCheck = BoxWait<JwtPass>;
 /// Verifies tokens with keys, a cache and a revocation store. Shared with checks that wait.
 #[derive(Clone)]
 pub(crate) struct Verifier {
+    id: AuthenticatorId,
     pub(crate) source: Arc<dyn KeySource>,
     pub(crate) keys: LiveKeys,
     pub(crate) rules: TokenRules,
@@ -42,11 +44,15 @@ pub(crate) struct Verifier {
     pub(crate) cache: Cache,
 }
 
+/// The principal of a token, and what checks it again.
+type Accepted = (Principal, Credential);
+
 const CACHED: usize = 10_000;
 
 impl Verifier {
     pub(crate) fn new(source: impl KeySource, rules: TokenRules) -> Self {
         Self {
+            id: AuthenticatorId::unique(),
             keys: source.keys(),
             source: Arc::new(source),
             rules,
@@ -63,7 +69,7 @@ impl Verifier {
         self.source.on_use(now);
         let digest = TokenDigest::of(text);
         match self.look_up(&digest, now) {
-            Some(Ok((principal, revocation))) => self.settle(principal, revocation),
+            Some(Ok((accepted, revocation))) => self.settle(accepted, revocation),
             Some(Err(error)) => Check::Refuse(self.challenge.invalid(error)),
             None => match std::str::from_utf8(text) {
                 Ok(text) => self.verify_uncached(text, digest, now),
@@ -79,7 +85,7 @@ impl Verifier {
         now: Timestamp,
     ) -> Check<JwtPass, TokenCheck> {
         match self.verify(text, digest, now) {
-            Ok((principal, revocation)) => self.settle(principal, revocation),
+            Ok((accepted, revocation)) => self.settle(accepted, revocation),
             Err(TokenError::UnknownKey) => self.refresh(text, digest, now),
             Err(error) => Check::Refuse(self.challenge.invalid(error)),
         }
@@ -106,7 +112,7 @@ impl Verifier {
             refreshing.await;
             let now = verifier.clock.now();
             match verifier.verify(&text, digest, now) {
-                Ok((principal, revocation)) => verifier.finish(principal, revocation).await,
+                Ok((accepted, revocation)) => verifier.finish(accepted, revocation).await,
                 Err(TokenError::UnknownKey) => Err(match verifier.source.on_unknown_key(now) {
                     KeyRefresh::Unavailable(retry_after) => refusal::no_keys(retry_after),
                     KeyRefresh::UpToDate | KeyRefresh::Pending(_) => {
@@ -123,11 +129,11 @@ impl Verifier {
         &self,
         digest: &TokenDigest,
         now: Timestamp,
-    ) -> Option<Result<(Principal, RevocationStatus), TokenError>> {
+    ) -> Option<Result<(Accepted, RevocationStatus), TokenError>> {
         let hit = self.cache.get(digest, self.keys.load().generation())?;
         let verified = hit.verified()?;
         Some(match verified.validity.check(now) {
-            Ok(()) => Ok((verified.principal.clone(), self.revocation(verified))),
+            Ok(()) => Ok((self.accepted(verified), self.revocation(verified))),
             Err(error) => Err(error),
         })
     }
@@ -137,10 +143,10 @@ impl Verifier {
         text: &str,
         digest: TokenDigest,
         now: Timestamp,
-    ) -> Result<(Principal, RevocationStatus), TokenError> {
+    ) -> Result<(Accepted, RevocationStatus), TokenError> {
         let keys = self.keys.load();
         let verified = verify::verify(text, &keys, &self.rules, now)?;
-        let found = (verified.principal.clone(), self.revocation(&verified));
+        let found = (self.accepted(&verified), self.revocation(&verified));
         // If the set was replaced meanwhile, the entry has an old generation and is ignored.
         self.cache.insert(Entry {
             digest,
@@ -148,6 +154,32 @@ impl Verifier {
             verified,
         });
         Ok(found)
+    }
+
+    fn accepted(&self, verified: &VerifiedToken) -> Accepted {
+        let (until, token_id) = (verified.validity.until, verified.token_id.clone());
+        let credential = Credential::token(self.id, until, token_id);
+        (verified.principal.clone(), credential)
+    }
+
+    /// Returns the refusal that the token of an authenticated request would get now.
+    ///
+    /// A revocation store that responds later is not asked.
+    pub(crate) fn recheck(&self, context: &RequestContext) -> Option<Refusal> {
+        let credential = context.credential()?;
+        if credential.authenticator() != self.id {
+            return None;
+        }
+        let revoked = || {
+            let status = self.revocations.as_ref()?.status(credential.id()?);
+            matches!(status, RevocationStatus::Revoked).then_some(TokenError::Revoked)
+        };
+        let error = match self.clock.now() >= credential.expires()? {
+            true => TokenError::Expired,
+            false => revoked()?,
+        };
+        // It was valid, so it is no guess.
+        Some(self.challenge.invalid(error).without_reason())
     }
 
     fn revocation(&self, verified: &VerifiedToken) -> RevocationStatus {
@@ -161,16 +193,16 @@ impl Verifier {
 
     fn settle(
         self: &Arc<Self>,
-        principal: Principal,
+        accepted: Accepted,
         revocation: RevocationStatus,
     ) -> Check<JwtPass, TokenCheck> {
         match revocation {
-            RevocationStatus::NotRevoked => Check::Pass(JwtPass(Some(principal))),
+            RevocationStatus::NotRevoked => Check::Pass(JwtPass(Some(accepted))),
             RevocationStatus::Revoked => Check::Refuse(self.challenge.invalid(TokenError::Revoked)),
             RevocationStatus::Pending(_) => {
                 let verifier = Arc::clone(self);
                 Check::Wait(Box::pin(async move {
-                    verifier.finish(principal, revocation).await
+                    verifier.finish(accepted, revocation).await
                 }))
             }
         }
@@ -178,7 +210,7 @@ impl Verifier {
 
     async fn finish(
         &self,
-        principal: Principal,
+        accepted: Accepted,
         revocation: RevocationStatus,
     ) -> Result<JwtPass, Refusal> {
         let revoked = match revocation {
@@ -189,7 +221,7 @@ impl Verifier {
         if revoked {
             return Err(self.challenge.invalid(TokenError::Revoked));
         }
-        Ok(JwtPass(Some(principal)))
+        Ok(JwtPass(Some(accepted)))
     }
 
     /// Logs transitions between failing and working, once each.

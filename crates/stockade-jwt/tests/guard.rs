@@ -6,15 +6,19 @@
 mod support;
 
 use std::{
+    convert::Infallible,
     io,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use http::{Request, header::AUTHORIZATION};
+use bytes::Bytes;
+use http::{Request, Response, header::AUTHORIZATION};
+use http_body_util::Full;
 use proptest::prelude::*;
 use stockade_core::{
-    clock::Timestamp,
+    clock::{Clock, Timestamp},
+    context::RequestContext,
     guard::{Guard, GuardLayer, Head},
     identity::Authenticator,
 };
@@ -22,8 +26,9 @@ use stockade_jwt::{
     Algorithm, JwtAuth, KeySet, LiveKeys, RevocationError, RevocationErrorKind, RevocationList,
     RevocationStatus, RevocationStore, Secret, VerifyingKey,
 };
-use stockade_testkit::contract;
+use stockade_testkit::{FakeClock, contract};
 use support::*;
+use tower::{Layer, ServiceExt, service_fn};
 
 #[tokio::test]
 async fn upholds_the_contract() {
@@ -436,4 +441,47 @@ async fn clones_share_live_keys() {
     .unwrap()]));
     assert_eq!(keys.current().len(), 1);
     assert_eq!(status(&layer, &token(&good(""))).await, 200);
+}
+
+// A09, FS10
+#[tokio::test]
+async fn checks_a_token_again_while_its_response_is_on_its_way() {
+    let (clock, list) = (clock(), Arc::new(RevocationList::new(10)));
+    let guard = |clock: FakeClock| JwtAuth::new(hs256(), rules()).clock(clock);
+    let other = guard(clock.clone());
+    let guard = guard(clock.clone()).revocations(list.clone());
+    let context = RequestContext::new();
+    let mut request = bearer(&token(&good(",\"jti\":\"a\"")));
+    request.extensions_mut().insert(context.clone());
+    let inner = service_fn(async |_: Request<()>| {
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    });
+    let service = guard.clone().into_layer().layer(inner);
+    assert_eq!(service.oneshot(request).await.unwrap().status(), 200);
+    let reason = || {
+        let refusal = guard.recheck(&context)?;
+        assert_eq!(refusal.code(), "AUTHENTICATION_FAILED");
+        assert_eq!(refusal.reason(), None, "it is no offence");
+        Some(refusal.internal_reason())
+    };
+    assert_eq!(reason(), None);
+
+    list.revoke("b", Timestamp::from_secs(NOW + 2_000), clock.now())
+        .await
+        .unwrap();
+    assert_eq!(reason(), None);
+    list.revoke("a", Timestamp::from_secs(NOW + 2_000), clock.now())
+        .await
+        .unwrap();
+    assert_eq!(reason(), Some("revoked"));
+
+    // `exp` and the leeway.
+    clock.advance(Duration::from_secs(959));
+    assert_eq!(reason(), Some("revoked"));
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(reason(), Some("expired"));
+    assert!(
+        other.recheck(&context).is_none(),
+        "a token of another guard"
+    );
 }
