@@ -20,6 +20,7 @@ use stockade_core::{
     clock::Timestamp,
     context::{ContextGuard, RequestContext},
     guard::{Check, Guard, Head},
+    identity::Principal,
     refusal::{Refusal, RefusalKind, RefusalReason, Responder},
 };
 use stockade_key_auth::{GeneratedKey, KeyAuth, KeyRecord, MemoryKeyStore};
@@ -481,4 +482,26 @@ fn missing_client_address_is_a_configuration_error() {
     request.extensions_mut().insert(PeerAddr::UnixSocket);
     let head = Head::new(request.into_parts().0);
     assert!(matches!(guard.check(&head), Check::Pass(_)));
+}
+
+#[test]
+fn checks_bans_again_while_a_response_is_on_its_way() {
+    let address = ClientIp::Ip(CLIENT.parse().unwrap());
+    let principal = Principal::builder("team").build();
+    for report_only in [false, true] {
+        let detector = Detector::new(AbusePolicy::new().report_only(report_only));
+        assert!(detector.recheck_client(address).is_none());
+        assert!(detector.recheck_principal(&principal).is_none());
+        detector.ban(client(CLIENT), None, "by hand");
+        detector.ban(Offender::principal("team").unwrap(), None, "by hand");
+        let refusals = [
+            detector.recheck_client(address),
+            detector.recheck_principal(&principal),
+        ];
+        for refusal in refusals {
+            let code = refusal.as_ref().map(Refusal::code);
+            assert_eq!(code, (!report_only).then_some("BANNED"));
+        }
+        assert_eq!(detector.stats().denied_count, 0);
+    }
 }

@@ -54,6 +54,21 @@ impl Detector {
         self.hit(&policy, |bans| bans.get(&offender, || self.0.clock.now()))
     }
 
+    /// Returns the refusal that a new request from this client would get because of a ban; `None`
+    /// without a ban, and in report-only mode. Counts nothing.
+    ///
+    /// For responses that are on their way when their client is banned.
+    pub fn recheck_client(&self, client: ClientIp) -> Option<Refusal> {
+        let found = self.ban_of_client(|| client)?;
+        found.enforced.then(|| self.refusal(&found.ban))
+    }
+
+    /// Like [`recheck_client`](Self::recheck_client), for an authenticated principal.
+    pub fn recheck_principal(&self, principal: &Principal) -> Option<Refusal> {
+        let found = self.ban_of_principal(principal)?;
+        found.enforced.then(|| self.refusal(&found.ban))
+    }
+
     fn is_anything_banned(&self) -> bool {
         !(self.0.bans.is_empty() && self.0.report_only.bans.is_empty())
     }
