@@ -55,6 +55,10 @@ impl<'a> Bucket<'a> {
         Self { quota, ..self }
     }
 
+    pub(crate) fn with_cost(self, cost: u32) -> Self {
+        Self { cost, ..self }
+    }
+
     /// Returns a copy that outlives the request.
     pub fn to_owned(&self) -> OwnedBucket {
         OwnedBucket {

@@ -28,7 +28,8 @@
 //! 8. A [`ConcurrencyLayer`] limits requests in flight. A permit is held until the response
 //!    body has ended, failed or was dropped, and is released once.
 //! 9. A [`TokenBudgetLayer`] reserves the tokens that a request may use, and settles the actual
-//!    usage once, however the request ends.
+//!    usage once, however the request ends. A response that uses more can be ended as soon as the
+//!    budget is used up ([`ReservedTokens`]).
 //!
 //! The layers are made of guards ([`RateLimit`], [`Concurrency`], [`TokenBudget`]), for programs
 //! that compose guards themselves.
@@ -230,4 +231,6 @@ pub use rate_key::{KeyExtractorError, RateKey};
 pub use rate_limit::{RateLimit, RateLimitHook, RateLimitLayer, RateLimitWait};
 pub use shared_limits::SharedLimits;
 pub use store::{LimitStore, NoWait, StoreError, StoreErrorKind, StoreReply};
-pub use token_budget::{Reservation, TokenBudget, TokenBudgetLayer, TokenBudgetWait};
+pub use token_budget::{
+    ExtendReservation, Reservation, ReservedTokens, TokenBudget, TokenBudgetLayer, TokenBudgetWait,
+};

@@ -4,6 +4,7 @@ mod estimate;
 mod layer;
 mod refusal;
 mod reservation;
+mod reserved_tokens;
 mod settlement;
 mod wait;
 
@@ -25,6 +26,7 @@ use crate::{
 
 pub use layer::TokenBudgetLayer;
 pub use reservation::Reservation;
+pub use reserved_tokens::{ExtendReservation, ReservedTokens};
 pub use wait::TokenBudgetWait;
 
 /// Limits the tokens that requests may use of a model, and reserves them.
@@ -219,7 +221,10 @@ where
         }
     }
 
-    fn admit(&self, pass: Self::Pass, _head: &mut Head) -> Self::Hook {
+    fn admit(&self, pass: Self::Pass, head: &mut Head) -> Self::Hook {
+        if let Some(reserved) = pass.reserved_tokens() {
+            head.extensions.insert(reserved);
+        }
         pass
     }
 }

@@ -40,6 +40,30 @@ pub(super) fn insufficient(buckets: &[Bucket<'_>], decision: &Decision) -> Refus
     })
 }
 
+/// A response has used more tokens than were reserved for it, and than are left.
+pub(super) fn exhausted(buckets: &[Bucket<'_>], decision: &Decision) -> Refusal {
+    let refusal = Refusal::new(
+        RefusalKind::RateLimited,
+        "the response has used more tokens than are left; try again later, or set a lower \
+         max_tokens",
+    )
+    .with_code("TOKEN_LIMIT")
+    .with_internal_reason("budget")
+    .without_reason();
+    let retry_after = match decision.retry_after() {
+        // The excess alone is more than the quota ever holds.
+        QuotaStatus::NEVER => {
+            let resets = decision.statuses().iter().map(QuotaStatus::reset_after);
+            resets.max().unwrap_or_default()
+        }
+        retry_after => retry_after,
+    };
+    let refusing = decision.refusing(buckets);
+    refusing.fold(refusal.retry_after(retry_after), |refusal, bucket| {
+        refusal.with_violation(violation(bucket))
+    })
+}
+
 /// The store failed.
 pub(super) fn unavailable(kind: StoreErrorKind) -> Refusal {
     Refusal::new(

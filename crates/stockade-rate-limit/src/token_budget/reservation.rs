@@ -1,6 +1,12 @@
 //! The tokens reserved for a request until it has ended.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use stockade_core::{
@@ -10,9 +16,14 @@ use stockade_core::{
     refusal::Refusal,
 };
 
-use super::{estimate::total, refusal, settlement::Settlement};
+use super::{
+    estimate::total,
+    refusal,
+    reserved_tokens::{Reserved, ReservedTokens},
+    settlement::Settlement,
+};
 use crate::{
-    Bucket, Decision, LimitStore, OwnedBucket, StoreError,
+    Bucket, Decision, LimitStore, StoreError,
     headers::{LegacyHeaders, LimitHeaders, Unit},
 };
 
@@ -51,13 +62,16 @@ where
         }
         // Without statuses, nothing was debited.
         let debited = buckets.iter().take(decision.statuses().len());
-        Ok(Reservation {
+        let reserved = ReservedTokens::new(Reserved {
             buckets: debited.map(Bucket::to_owned).collect(),
-            tokens: self.tokens,
-            reserved: self.reserved,
-            headers,
+            tokens: AtomicU64::new(self.tokens.into()),
+            usage: self.reserved,
             context: self.context,
             store: self.store,
+        });
+        Ok(Reservation {
+            reserved,
+            headers,
             settlement: Settlement::default(),
         })
     }
@@ -68,15 +82,20 @@ pub struct Reservation<S>
 where
     S: LimitStore,
 {
-    buckets: Vec<OwnedBucket>,
-    tokens: u32,
-    /// The reservation, by prompt and completion.
-    reserved: TokenUsage,
+    reserved: ReservedTokens<S>,
     /// The headers for the response.
     headers: Option<LimitHeaders>,
-    context: RequestContext,
-    store: Arc<S>,
     settlement: Settlement,
+}
+
+impl<S> Reservation<S>
+where
+    S: LimitStore,
+{
+    /// What extends the reservation; `None` if the request is not counted.
+    pub(super) fn reserved_tokens(&self) -> Option<ReservedTokens<S>> {
+        (!self.reserved.get().buckets.is_empty()).then(|| self.reserved.clone())
+    }
 }
 
 impl<S> ResponseHook for Reservation<S>
@@ -104,22 +123,29 @@ where
     S: LimitStore,
 {
     fn drop(&mut self) {
-        if self.buckets.is_empty() {
+        let Reserved {
+            buckets,
+            tokens,
+            usage,
+            context,
+            store,
+        } = self.reserved.get();
+        if buckets.is_empty() {
             // The request was not counted.
             return;
         }
-        let estimate = self.settlement.estimated_charge(self.reserved);
-        let usage = match estimate {
-            Some(estimate) => self.context.final_usage_or(estimate),
-            None => self.context.final_usage(),
+        let estimate = self.settlement.estimated_charge(*usage);
+        let used = match estimate {
+            Some(estimate) => context.final_usage_or(estimate),
+            None => context.final_usage(),
         };
-        let used = usage.map_or(0, total);
-        let delta = i64::try_from(used).unwrap_or(i64::MAX) - i64::from(self.tokens);
+        let used = used.map_or(0, total).cast_signed();
+        let delta = used.saturating_sub_unsigned(tokens.load(Ordering::Acquire));
         if delta == 0 {
             return;
         }
-        for bucket in &self.buckets {
-            self.store.settle(&bucket.as_bucket(), delta);
+        for bucket in buckets {
+            store.settle(&bucket.as_bucket(), delta);
         }
     }
 }
@@ -135,7 +161,6 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reservation")
-            .field("buckets", &self.buckets)
             .field("reserved", &self.reserved)
             .field("settlement", &self.settlement)
             .finish_non_exhaustive()
