@@ -1,60 +1,15 @@
-"""A server for OpenAI's SDK: the files of `demo` with additional keys, served by `serve`.
+"""A server for OpenAI's SDK: the files of `demo` with additional keys, served by `serve`."""
 
-STOCKADE_SERVER_BIN is the path of the program.
-"""
-
-import os
 import re
-import subprocess
-import threading
-import time
-import urllib.request
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from openai import OpenAI
 
-
-class Process:
-    """A running program whose output is collected while it runs."""
-
-    def __init__(self, *args):
-        command = [os.environ["STOCKADE_SERVER_BIN"], *args]
-        self.child = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        self.text = ""
-        self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
-
-    def _read(self):
-        for line in self.child.stdout:
-            self.text += line
-
-    def wait_for(self, pattern, seconds=60):
-        """Waits for a pattern in the output, and returns the match."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if match := re.search(pattern, self.text):
-                return match
-            if self.child.poll() is not None and not self.reader.is_alive():
-                break
-            time.sleep(0.02)
-        raise AssertionError(f"no {pattern!r} in:\n{self.text}")
-
-    def stop(self):
-        """Sends SIGTERM, and returns the exit code."""
-        self.child.terminate()
-        return self.child.wait(timeout=60)
+from servers import Process, Server, add_key
 
 
-@dataclass
-class Server:
-    process: Process
-    url: str
-    keys: dict = field(default_factory=dict)
-
+class SdkServer(Server):
     def client(self, key="demo"):
         return OpenAI(
             base_url=f"{self.url}/v1",
@@ -72,14 +27,6 @@ def demo_text(tmp_path_factory):
     process.wait_for("Ctrl-C stops the server")
     yield process.text, folder
     assert process.stop() == 0
-
-
-def add_key(folder: Path, key_id, *args):
-    """Adds a key with the `key` command."""
-    file = str(folder / "keys.yaml")
-    command = [os.environ["STOCKADE_SERVER_BIN"], "key", "--file", file, "--id", key_id]
-    done = subprocess.run([*command, *args], check=True, capture_output=True, text=True)
-    return done.stdout.strip()
 
 
 def expire(folder: Path, key_id):
@@ -141,14 +88,9 @@ ban_loopback = true
 
 
 def serve(config: Path, keys):
-    process = Process("serve", "--config", str(config))
-    address = process.wait_for(r"listening.*address=(\S+)")[1]
-    process.wait_for("the model is ready")
-    server = Server(process, f"http://{address}", keys)
-    with urllib.request.urlopen(f"{server.url}/health") as health:
-        assert health.status == 200
+    server = SdkServer.start(config, keys)
     yield server
-    assert process.stop() == 0
+    server.stop()
 
 
 @pytest.fixture

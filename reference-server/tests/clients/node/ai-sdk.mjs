@@ -1,0 +1,112 @@
+// The calls of Vercel's AI SDK, for each provider.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { APICallError, RetryError, generateText, streamText } from "ai";
+
+import {
+  apiKey,
+  eachTarget,
+  exhaust,
+  limitedKey,
+  png,
+  unknownKey,
+  waitForRunningChats,
+} from "./checks.mjs";
+
+/** Adds the tests of a provider; `provide` returns its model for a key and a name. */
+export function testProvider(client, provide) {
+  eachTarget(client, (target) => {
+    const model = (key = apiKey, name = target) => provide(key)(name);
+    // OpenAI's responses require at least 16 tokens.
+    const base = { model: model(), prompt: "hello", maxOutputTokens: 16, maxRetries: 0 };
+    const ask = (fields) => generateText({ ...base, ...fields });
+
+    test("chat", async () => {
+      const answer = await ask({ system: "Be brief." });
+      assert.ok(answer.text);
+      assert.equal(answer.finishReason, "length");
+      // Its own messages are accepted in the next request.
+      const hello = { role: "user", content: "hello" };
+      const messages = [hello, ...answer.response.messages, hello];
+      await ask({ prompt: undefined, messages });
+    });
+
+    test("stream", async () => {
+      const stream = streamText({ ...base, temperature: 0 });
+      let streamed = "";
+      for await (const text of stream.textStream) streamed += text;
+      assert.equal(streamed, (await ask({ temperature: 0 })).text);
+      assert.equal(await stream.finishReason, "length");
+    });
+
+    test("image", async () => {
+      const text = { type: "text", text: "What is this?" };
+      const image = { type: "image", image: png(), mediaType: "image/png" };
+      const [withImage, without] = await Promise.all(
+        [[text, image], [text]].map((content) =>
+          ask({ prompt: undefined, messages: [{ role: "user", content }] }),
+        ),
+      );
+      assert.ok(withImage.usage.inputTokens > without.usage.inputTokens);
+    });
+
+    test("seed", async () => {
+      const [one, two] = [await ask({ seed: 7 }), await ask({ seed: 7 })];
+      assert.equal(one.text, two.text);
+    });
+
+    test("stop", async () => {
+      const stop = (await ask({ temperature: 0 })).text.slice(2, 4);
+      const answer = await ask({ temperature: 0, stopSequences: [stop] });
+      assert.ok(!answer.text.includes(stop));
+      assert.equal(answer.finishReason, "stop");
+    });
+
+    test("usage", async () => {
+      const { usage } = await ask();
+      assert.ok(usage.inputTokens > 0 && usage.outputTokens > 0);
+      const stream = streamText(base);
+      await stream.consumeStream();
+      assert.equal((await stream.usage).inputTokens, usage.inputTokens);
+    });
+
+    test("unknown_model", async () => {
+      await assert.rejects(ask({ model: model(apiKey, "unknown") }), (error) => {
+        assert.ok(APICallError.isInstance(error));
+        assert.equal(error.statusCode, 404);
+        assert.equal(error.isRetryable, false);
+        return true;
+      });
+    });
+
+    test("bad_key", async () => {
+      await assert.rejects(ask({ model: model(unknownKey) }), (error) => {
+        assert.ok(APICallError.isInstance(error));
+        assert.equal(error.statusCode, 401);
+        return true;
+      });
+    });
+
+    test("rate_limit", async () => {
+      const limited = { model: model(limitedKey) };
+      const error = await exhaust(() => ask(limited));
+      const cause = RetryError.isInstance(error) ? error.lastError : error;
+      assert.equal(cause.statusCode, 429);
+      assert.ok(Number(cause.responseHeaders["retry-after"]) >= 1);
+      // A client with retries waits for `Retry-After` and gets its answer.
+      assert.ok((await ask({ ...limited, maxRetries: 2 })).text);
+    });
+
+    test("disconnect", async () => {
+      const controller = new AbortController();
+      const fields = { maxOutputTokens: 8_000, abortSignal: controller.signal };
+      const stream = streamText({ ...base, ...fields, onAbort() {} });
+      const reader = stream.textStream[Symbol.asyncIterator]();
+      await reader.next();
+      await waitForRunningChats(target, 1);
+      controller.abort();
+      await waitForRunningChats(target, 0);
+    });
+  });
+}

@@ -1,0 +1,117 @@
+// The chat API with OpenAI's SDK.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import OpenAI from "openai";
+
+import {
+  apiKey,
+  baseURL,
+  dataUrl,
+  eachTarget,
+  exhaust,
+  hello,
+  limitedKey,
+  unknownKey,
+  waitForRunningChats,
+} from "./checks.mjs";
+
+const client = new OpenAI({ baseURL, apiKey, maxRetries: 0, timeout: 60_000 });
+
+async function collect(stream) {
+  const chunks = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  return chunks;
+}
+
+eachTarget("openai (Node)", (model) => {
+  const ask = (fields, sdk = client) =>
+    sdk.chat.completions.create({ model, messages: hello, max_tokens: 8, ...fields });
+  const text = async (fields) => (await ask(fields)).choices[0].message.content;
+
+  test("chat", async () => {
+    const answer = await ask();
+    assert.equal(answer.model, model);
+    const [choice] = answer.choices;
+    assert.ok(choice.message.content);
+    assert.equal(choice.finish_reason, "length");
+    // Its own message is accepted in the next request.
+    await ask({ messages: [...hello, choice.message, ...hello] });
+  });
+
+  test("stream", async () => {
+    const chunks = await collect(await ask({ stream: true, temperature: 0 }));
+    const streamed = chunks.map((chunk) => chunk.choices[0].delta.content ?? "").join("");
+    assert.equal(streamed, await text({ temperature: 0 }));
+    assert.equal(chunks.at(-1).choices[0].finish_reason, "length");
+  });
+
+  test("image", async () => {
+    const image = { type: "image_url", image_url: { url: dataUrl() } };
+    const content = [{ type: "text", text: "What is this?" }, image];
+    const withImage = await ask({ messages: [{ role: "user", content }] });
+    const without = await ask({ messages: [{ role: "user", content: content.slice(0, 1) }] });
+    assert.ok(withImage.usage.prompt_tokens > without.usage.prompt_tokens);
+  });
+
+  test("seed", async () => {
+    const fields = { temperature: 1, seed: 7, max_tokens: 16 };
+    assert.equal(await text(fields), await text(fields));
+  });
+
+  test("stop", async () => {
+    const stop = (await text({ temperature: 0 })).slice(2, 4);
+    const [choice] = (await ask({ temperature: 0, stop: [stop] })).choices;
+    assert.ok(!choice.message.content.includes(stop));
+    assert.equal(choice.finish_reason, "stop");
+  });
+
+  test("usage", async () => {
+    const { usage } = await ask();
+    assert.equal(usage.total_tokens, usage.prompt_tokens + usage.completion_tokens);
+    assert.equal(usage.completion_tokens, 8);
+    const chunks = await collect(
+      await ask({ stream: true, stream_options: { include_usage: true } }),
+    );
+    assert.deepEqual(chunks.at(-1).usage, usage);
+  });
+
+  test("models", async () => {
+    const models = await collect(client.models.list());
+    assert.ok(models.some((one) => one.id === model));
+    assert.equal((await client.models.retrieve(model)).id, model);
+  });
+
+  test("unknown_model", async () => {
+    await assert.rejects(ask({ model: "gpt-4o" }), (error) => {
+      assert.ok(error instanceof OpenAI.NotFoundError);
+      assert.equal(error.code, "MODEL_NOT_FOUND");
+      assert.equal(error.param, "model");
+      return true;
+    });
+  });
+
+  test("bad_key", async () => {
+    const unauthenticated = client.withOptions({ apiKey: unknownKey });
+    await assert.rejects(ask({}, unauthenticated), OpenAI.AuthenticationError);
+  });
+
+  test("rate_limit", async () => {
+    const limited = client.withOptions({ apiKey: limitedKey });
+    const error = await exhaust(() => ask({}, limited));
+    assert.ok(error instanceof OpenAI.RateLimitError, error);
+    assert.equal(error.code, "RATE_LIMITED");
+    assert.ok(Number(error.headers.get("retry-after")) >= 1);
+    // A client with retries waits for `Retry-After` and gets its answer.
+    const answer = await ask({}, limited.withOptions({ maxRetries: 2 }));
+    assert.ok(answer.choices[0].message.content);
+  });
+
+  test("disconnect", async () => {
+    const stream = await ask({ stream: true, max_tokens: 8_000 });
+    await stream[Symbol.asyncIterator]().next();
+    await waitForRunningChats(model, 1);
+    stream.controller.abort();
+    await waitForRunningChats(model, 0);
+  });
+});

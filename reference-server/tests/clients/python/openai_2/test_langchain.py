@@ -1,0 +1,91 @@
+"""LangChain's chat model and embeddings."""
+
+import openai
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_openai import ChatOpenAI
+
+from checks import check_error, check_usage, data_url, exhaust, wait_for_running_chats
+
+CLIENT = "langchain-openai"
+
+
+def model(target, name=None, key=None, **fields):
+    fields = {"max_tokens": 8, "max_retries": 0, "timeout": 60} | fields
+    return ChatOpenAI(
+        model=name or target.model,
+        base_url=target.base_url,
+        api_key=key or target.key,
+        use_responses_api=False,
+        **fields,
+    )
+
+
+def test_chat(target):
+    answer = model(target).invoke([("system", "Be brief."), ("user", "hello")])
+    assert isinstance(answer, AIMessage) and answer.content
+    assert answer.response_metadata["finish_reason"] == "length"
+    # Its own message is accepted in the next request.
+    model(target).invoke([HumanMessage("hello"), answer, HumanMessage("and then?")])
+
+
+def test_stream(target):
+    chat = model(target, temperature=0)
+    text = "".join(chunk.content for chunk in chat.stream("hello"))
+    assert text == chat.invoke("hello").content
+
+
+def test_image(target):
+    text = {"type": "text", "text": "What is this?"}
+    image = {"type": "image_url", "image_url": {"url": data_url()}}
+    with_image, without = (
+        model(target).invoke([HumanMessage(content)]).usage_metadata["input_tokens"]
+        for content in ([text, image], [text])
+    )
+    assert with_image > without
+
+
+def test_seed(target):
+    chat = model(target, temperature=1, seed=7, max_tokens=16)
+    assert chat.invoke("hello").content == chat.invoke("hello").content
+
+
+def test_stop(target):
+    chat = model(target, temperature=0)
+    text = chat.invoke("hello").content
+    assert text[2:4] not in chat.invoke("hello", stop=[text[2:4]]).content
+
+
+def test_usage(target):
+    usage = model(target).invoke("hello").usage_metadata
+    check_usage(usage["input_tokens"], usage["output_tokens"], usage["total_tokens"])
+    first, *rest = model(target, stream_usage=True).stream("hello")
+    assert sum(rest, first).usage_metadata["total_tokens"] == usage["total_tokens"]
+
+
+def test_unknown_model(target):
+    with pytest.raises(openai.NotFoundError) as caught:
+        model(target, name="gpt-4o").invoke("hello")
+    check_error(caught.value, 404, "MODEL_NOT_FOUND")
+
+
+def test_bad_key(target):
+    with pytest.raises(openai.AuthenticationError) as caught:
+        model(target, key="sk_demo_" + "0" * 36).invoke("hello")
+    check_error(caught.value, 401, "AUTHENTICATION_FAILED")
+
+
+def test_rate_limit(target):
+    limited = {"key": target.limited_key}
+    chat = model(target, **limited)
+    error = exhaust(lambda: chat.invoke("hello"), openai.RateLimitError)
+    check_error(error, 429, "RATE_LIMITED")
+    assert model(target, max_retries=2, **limited).invoke("hello").content
+
+
+def test_disconnect(target):
+    stream = model(target, max_tokens=8_000).stream("hello")
+    next(stream)
+    wait_for_running_chats(target, 1)
+    stream.close()
+    wait_for_running_chats(target, 0)

@@ -1,0 +1,82 @@
+"""LlamaIndex's model for servers with OpenAI's API."""
+
+import openai
+import pytest
+from llama_index.core.base.llms.types import ChatMessage, ImageBlock, TextBlock
+from llama_index.llms.openai_like import OpenAILike
+
+from checks import check_error, check_usage, data_url, exhaust
+
+CLIENT = "llama-index"
+HELLO = [ChatMessage(role="user", content="hello")]
+
+
+def model(target, name=None, key=None, **fields):
+    fields = {"max_tokens": 8, "max_retries": 0, "timeout": 60} | fields
+    return OpenAILike(
+        model=name or target.model,
+        api_base=target.base_url,
+        api_key=key or target.key,
+        is_chat_model=True,
+        is_function_calling_model=True,
+        should_use_structured_outputs=True,
+        **fields,
+    )
+
+
+def test_chat(target):
+    answer = model(target).chat([ChatMessage(role="system", content="Be brief."), *HELLO])
+    assert answer.message.content
+    # Its own message is accepted in the next request.
+    model(target).chat([*HELLO, answer.message, *HELLO])
+
+
+def test_stream(target):
+    chat = model(target, temperature=0)
+    text = "".join(chunk.delta or "" for chunk in chat.stream_chat(HELLO))
+    assert text == chat.chat(HELLO).message.content
+
+
+def test_image(target):
+    text, image = TextBlock(text="What is this?"), ImageBlock(url=data_url())
+    with_image, without = (
+        model(target).chat([ChatMessage(role="user", blocks=blocks)]).raw.usage.prompt_tokens
+        for blocks in ([text, image], [text])
+    )
+    assert with_image > without
+
+
+def test_seed(target):
+    chat = model(target, temperature=1, max_tokens=16, additional_kwargs={"seed": 7})
+    assert chat.chat(HELLO).message.content == chat.chat(HELLO).message.content
+
+
+def test_stop(target):
+    chat = model(target, temperature=0)
+    text = chat.chat(HELLO).message.content
+    assert text[2:4] not in chat.chat(HELLO, stop=[text[2:4]]).message.content
+
+
+def test_usage(target):
+    usage = model(target).chat(HELLO).raw.usage
+    check_usage(usage.prompt_tokens, usage.completion_tokens, usage.total_tokens)
+
+
+def test_unknown_model(target):
+    with pytest.raises(openai.NotFoundError) as caught:
+        model(target, name="unknown").chat(HELLO)
+    check_error(caught.value, 404, "MODEL_NOT_FOUND")
+
+
+def test_bad_key(target):
+    with pytest.raises(openai.AuthenticationError) as caught:
+        model(target, key="sk_demo_" + "0" * 36).chat(HELLO)
+    check_error(caught.value, 401, "AUTHENTICATION_FAILED")
+
+
+def test_rate_limit(target):
+    limited = {"key": target.limited_key}
+    chat = model(target, **limited)
+    error = exhaust(lambda: chat.chat(HELLO), openai.RateLimitError)
+    check_error(error, 429, "RATE_LIMITED")
+    assert model(target, max_retries=3, **limited).chat(HELLO).message.content

@@ -1,0 +1,119 @@
+"""The command `llm`, with the server as an OpenAI-compatible model."""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from checks import png, wait_for_running_chats
+
+CLIENT = "llm"
+MODELS = """
+- model_id: {model}
+  model_name: {model}
+  api_base: {base_url}
+  api_key_name: stockade
+  vision: true
+  supports_schema: true
+  supports_tools: true
+- model_id: unknown
+  model_name: unknown
+  api_base: {base_url}
+  api_key_name: stockade
+"""
+
+
+class Llm:
+    """The program, in a home directory."""
+
+    def __init__(self, folder, target):
+        self.folder, self.target = folder, target
+        (folder / "extra-openai-models.yaml").write_text(
+            MODELS.format(model=target.model, base_url=target.base_url)
+        )
+        self.environment = os.environ | {"LLM_USER_PATH": str(folder)}
+        self.set_key(target.key)
+
+    def set_key(self, key):
+        (self.folder / "keys.json").write_text(json.dumps({"stockade": key}))
+
+    def command(self, *arguments):
+        return [sys.executable, "-m", "llm", *arguments]
+
+    def run(self, *arguments, code=0):
+        done = subprocess.run(
+            self.command(*arguments),
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == code, done.stderr
+        return done.stdout if code == 0 else done.stderr
+
+    def ask(self, *arguments, model=None, tokens=8, **options):
+        prompt = ["prompt", "hello", "--model", model or self.target.model]
+        return self.run(*prompt, "--option", "max_tokens", str(tokens), *arguments, **options)
+
+
+@pytest.fixture
+def llm(tmp_path, target):
+    return Llm(tmp_path, target)
+
+
+def test_chat(llm, target):
+    assert llm.ask("--no-stream", "--system", "Be brief.").strip()
+    # Its own message is accepted in the next request.
+    assert llm.ask("--no-stream", "--continue").strip()
+
+
+def test_stream(llm, target):
+    greedy = ("--option", "temperature", "0")
+    assert llm.ask(*greedy) == llm.ask("--no-stream", *greedy)
+
+
+def test_image(llm, target, tmp_path):
+    image = tmp_path / "image.png"
+    image.write_bytes(base64.b64decode(png()))
+    assert llm.ask("--attachment", str(image)).strip()
+
+
+def test_seed(llm, target):
+    options = ("--option", "seed", "7", "--option", "temperature", "1")
+    assert llm.ask(*options) == llm.ask(*options)
+
+
+def test_stop(llm, target):
+    greedy = ("--option", "temperature", "0")
+    text = llm.ask(*greedy)
+    assert text[2:4] not in llm.ask(*greedy, "--option", "stop", text[2:4])
+
+
+def test_usage(llm, target):
+    llm.ask()
+    [log] = json.loads(llm.run("logs", "list", "--json", "--count", "1"))
+    assert log["input_tokens"] > 0 and log["output_tokens"] == 8
+
+
+def test_unknown_model(llm, target):
+    assert "MODEL_NOT_FOUND" in llm.ask(model="unknown", code=1)
+
+
+def test_bad_key(llm, target):
+    llm.set_key("sk_demo_" + "0" * 36)
+    assert "401" in llm.ask(code=1)
+
+
+def test_disconnect(llm, target):
+    arguments = ("prompt", "hello", "--model", target.model, "--option", "max_tokens", "8000")
+    process = subprocess.Popen(
+        llm.command(*arguments), env=llm.environment, stdout=subprocess.DEVNULL
+    )
+    wait_for_running_chats(target, 1, seconds=20)
+    process.terminate()
+    wait_for_running_chats(target, 0)
+    process.wait()

@@ -1,0 +1,88 @@
+"""LiteLLM's SDK."""
+
+import litellm
+import pytest
+
+from checks import HELLO, check_usage, data_url, exhaust, wait_for_running_chats
+
+CLIENT = "litellm"
+
+
+def ask(target, model=None, key=None, **fields):
+    fields = {"messages": HELLO, "max_tokens": 8, "max_retries": 0} | fields
+    return litellm.completion(
+        model=f"openai/{model or target.model}",
+        api_base=target.base_url,
+        api_key=key or target.key,
+        timeout=60,
+        **fields,
+    )
+
+
+def test_chat(target):
+    answer = ask(target)
+    assert answer.choices[0].message.content
+    assert answer.choices[0].finish_reason == "length"
+    # Its own message is accepted in the next request.
+    ask(target, messages=[*HELLO, answer.choices[0].message, *HELLO])
+
+
+def test_stream(target):
+    chunks = list(ask(target, stream=True, temperature=0))
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    assert text == ask(target, temperature=0).choices[0].message.content
+    assert chunks[-1].choices[0].finish_reason == "length"
+
+
+def test_image(target):
+    image = {"type": "image_url", "image_url": {"url": data_url()}}
+    content = [{"type": "text", "text": "What is this?"}, image]
+    with_image = ask(target, messages=[{"role": "user", "content": content}])
+    without = ask(target, messages=[{"role": "user", "content": content[:1]}])
+    assert with_image.usage.prompt_tokens > without.usage.prompt_tokens
+
+
+def test_seed(target):
+    fields = {"temperature": 1, "seed": 7, "max_tokens": 16}
+    first, second = (ask(target, **fields).choices[0].message.content for _ in range(2))
+    assert first == second
+
+
+def test_stop(target):
+    text = ask(target, temperature=0).choices[0].message.content
+    stopped = ask(target, temperature=0, stop=[text[2:4]]).choices[0]
+    assert text[2:4] not in (stopped.message.content or "")
+    assert stopped.finish_reason == "stop"
+
+
+def test_usage(target):
+    usage = ask(target).usage
+    check_usage(usage.prompt_tokens, usage.completion_tokens, usage.total_tokens)
+    *_, last = ask(target, stream=True, stream_options={"include_usage": True})
+    assert last.usage.completion_tokens == usage.completion_tokens
+
+
+def test_unknown_model(target):
+    with pytest.raises(litellm.NotFoundError):
+        ask(target, model="gpt-4o")
+
+
+def test_bad_key(target):
+    with pytest.raises(litellm.AuthenticationError):
+        ask(target, key="sk_demo_" + "0" * 36)
+
+
+def test_rate_limit(target):
+    limited = {"key": target.limited_key}
+    error = exhaust(lambda: ask(target, **limited), litellm.RateLimitError)
+    assert error.status_code == 429
+    answer = ask(target, max_retries=2, **limited)
+    assert answer.choices[0].message.content
+
+
+def test_disconnect(target):
+    stream = ask(target, stream=True, max_tokens=8_000)
+    next(iter(stream))
+    wait_for_running_chats(target, 1)
+    stream.completion_stream.close()
+    wait_for_running_chats(target, 0)

@@ -1,0 +1,142 @@
+"""Runs the client libraries against the server, and compares the results with the book.
+
+The server runs the tiny model of `demo`. Each suite is started by the test runner of its language and
+gets the address in environment variables.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import results
+from servers import Server, add_key, demo_files
+
+HERE = Path(__file__).resolve().parent
+SERVER = """
+[server]
+listen = "127.0.0.1:0"
+
+[auth]
+keys_file = "keys.yaml"
+
+[log]
+format = "text"
+
+[rate_limit]
+by_key = "60/minute burst 1"
+
+[[models]]
+name = "tiny"
+source = "./model"
+"""
+
+
+def keys(folder):
+    """A key with one request per second, and one without a limit."""
+    limited = add_key(folder, "limited")
+    key = add_key(folder, "clients", "--scopes", "*")
+    file = folder / "keys.yaml"
+    text, entry = file.read_text(), "- key_id: clients\n"
+    assert text.count(entry) == 1
+    quotas = "  quotas:\n    requests_per_minute: 1000000\n"
+    file.write_text(text.replace(entry, entry + quotas))
+    return key, limited
+
+
+def serve(folder):
+    """Starts the server; returns it with the environment of the suites."""
+    demo_files(folder)
+    key, limited = keys(folder)
+    config = folder / "clients.toml"
+    config.write_text(SERVER)
+    server = Server.start(config)
+    return server, {
+        "STOCKADE_URL": server.url,
+        "STOCKADE_KEY": key,
+        "STOCKADE_LIMITED_KEY": limited,
+        "STOCKADE_TARGETS": "tiny",
+        # LiteLLM fetches its list of models from the network otherwise.
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        # The server that runs the model.
+        "STOCKADE_METRICS_TINY": server.url,
+    }
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A command that runs tests and writes their report."""
+
+    name: str
+    command: list
+    folder: Path = HERE
+    # The file for the output, where that is the report.
+    output: Path | None = None
+
+    def run(self, environment):
+        """Returns the exit code."""
+        if not self.output:
+            return subprocess.run(self.command, cwd=self.folder, env=environment).returncode
+        done = subprocess.run(
+            self.command, cwd=self.folder, env=environment, stdout=subprocess.PIPE, text=True
+        )
+        self.output.write_text(done.stdout)
+        print(done.stdout)
+        return done.returncode
+
+
+SUITES = ["openai-sdk", "python-openai-3", "python-openai-2", "node", "rust"]
+
+
+def suites(arguments, reports):
+    yield Suite("openai-sdk", [arguments.python_3, "-m", "pytest", "-q", "openai_sdk"])
+    for version, python in ((3, arguments.python_3), (2, arguments.python_2)):
+        report = reports / f"python-openai-{version}.xml"
+        options = ["-q", "--tb=short", f"--junitxml={report}"]
+        yield Suite(f"python-openai-{version}", [python, "-m", "pytest", *options, f"python/openai_{version}"])
+    reporters = ["--test-reporter=spec", "--test-reporter-destination=stdout"]
+    report = reports / "node.xml"
+    reporters += ["--test-reporter=junit", f"--test-reporter-destination={report}"]
+    yield Suite("node", ["node", "--test", "--test-concurrency=1", *reporters], HERE / "node")
+    cargo = ["cargo", "test", "--quiet", "--locked", "--target-dir", arguments.target]
+    options = ["--test-threads=1", "--format=pretty"]
+    yield Suite("rust", [*cargo, "--", *options], HERE / "rust", reports / "async-openai.txt")
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--python-3", required=True, help="Python with version 3 of openai")
+    parser.add_argument("--python-2", required=True, help="Python with version 2 of openai")
+    parser.add_argument("--target", required=True, help="the target directory of cargo")
+    parser.add_argument("--suite", choices=SUITES, help="run only this suite")
+    parser.add_argument("--write", action="store_true", help="write the tables of the book")
+    return parser.parse_args()
+
+
+def main():
+    arguments = parse_arguments()
+    with tempfile.TemporaryDirectory(prefix="stockade-clients-") as scratch:
+        reports = Path(scratch) / "reports"
+        reports.mkdir()
+        server, environment = serve(Path(scratch) / "files")
+        try:
+            statuses = [
+                suite.run(os.environ | environment)
+                for suite in suites(arguments, reports)
+                if arguments.suite in (None, suite.name)
+            ]
+        finally:
+            server.stop()
+        rows = results.read(reports)
+    print(results.text(rows))
+    if any(statuses):
+        sys.exit(1)
+    # The book shows all suites.
+    sys.exit(0 if arguments.suite else results.check(rows, write=arguments.write))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+//! The API with `async-openai`; one module for each model of the server.
+
+#![cfg(test)]
+
+mod calls;
+mod server;
+
+macro_rules! targets {
+    ($($target:ident: [$($call:ident),* $(,)?]),* $(,)?) => {$(
+        mod $target {
+            $(
+                #[tokio::test]
+                async fn $call() {
+                    let target = crate::server::Target::new(stringify!($target));
+                    crate::calls::$call(target).await;
+                }
+            )*
+        }
+    )*};
+}
+
+targets! {
+    tiny: [
+        chat, stream, image, seed, stop, usage, models, unknown_model, bad_key, rate_limit, disconnect,
+    ],
+}
