@@ -20,6 +20,7 @@ mod chat;
 mod health;
 mod models;
 pub(crate) mod refusals;
+mod relay;
 
 pub(crate) use chat::ChatLimits;
 

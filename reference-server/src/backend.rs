@@ -7,17 +7,24 @@
 use std::{fmt, future, pin::Pin, time::Duration};
 
 use futures_util::{Stream, future::BoxFuture};
-use stockade_core::context::RequestContext;
+use stockade_core::{context::RequestContext, refusal::Refusal};
 
-use crate::chat::{ChatRequest, Event, Usage};
+use crate::{
+    chat::{ChatRequest, Event, Usage},
+    upstream::{GroupStatus, UpstreamGroup},
+};
+
+pub use crate::relay::RelayApi;
 
 #[cfg(feature = "mistralrs")]
 mod mistralrs;
+mod upstream;
 
 #[cfg(all(test, feature = "mistralrs"))]
 pub(crate) use self::mistralrs::decode;
 #[cfg(feature = "mistralrs")]
 pub use self::mistralrs::{Device, MistralRs, MistralRsConfig, ModelSource, Quantise};
+pub use self::upstream::Upstream;
 
 /// A model that answers chats. The server shares it in an `Arc`.
 pub trait Backend: Send + Sync + 'static {
@@ -27,6 +34,16 @@ pub trait Backend: Send + Sync + 'static {
     /// The number of running and waiting chats for `/metrics`, or `None` if the backend does not
     /// track them. Must not block.
     fn load(&self) -> Option<Load> {
+        None
+    }
+
+    /// The upstreams to which requests of this API are relayed unchanged, if there are some.
+    fn relay(&self, _api: RelayApi) -> Option<&UpstreamGroup> {
+        None
+    }
+
+    /// The state of the upstreams; `None` for an engine.
+    fn upstreams(&self) -> Option<GroupStatus> {
         None
     }
 
@@ -114,14 +131,23 @@ impl UsageMeter {
         meter
     }
 
+    /// The context of the request; `None` for a chat of the server itself.
+    pub(crate) fn context(&self) -> Option<&RequestContext> {
+        self.0.as_ref()
+    }
+
     /// Reports the usage so far. Reports after the end of the response are ignored.
     pub fn report(&self, usage: Usage) {
         if let Some(context) = &self.0 {
             let count = |tokens| u64::try_from(tokens).unwrap_or(u64::MAX);
-            context.set_usage(stockade_core::llm::TokenUsage {
+            let tokens = stockade_core::llm::TokenUsage {
                 prompt_tokens: count(usage.prompt_tokens),
                 completion_tokens: count(usage.completion_tokens),
-            });
+            };
+            match usage.is_estimate {
+                true => context.set_estimated_usage(tokens),
+                false => context.set_usage(tokens),
+            }
         }
     }
 
@@ -176,6 +202,8 @@ pub enum BackendError {
     },
     /// The engine failed during generation; the log has the cause.
     Engine,
+    /// An upstream failed or rejects the request.
+    Upstream(Refusal),
 }
 
 impl fmt::Display for BackendError {
@@ -191,6 +219,7 @@ impl fmt::Display for BackendError {
                 write!(f, "this model does not support `{param}`")
             }
             Self::Engine => f.write_str("the model failed while answering"),
+            Self::Upstream(refusal) => f.write_str(refusal.message()),
         }
     }
 }

@@ -7,6 +7,7 @@ use stockade_server_config::ServerFile;
 
 #[cfg(feature = "mistralrs")]
 mod model;
+mod upstream;
 
 pub use stockade_server_config::{
     ApiConfig, ApiKeyHeader, DeviceConfig, EngineConfig, LogConfig, LogFormat, LogLevel,

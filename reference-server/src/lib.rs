@@ -12,6 +12,7 @@ pub mod dialect;
 mod fence;
 mod logging;
 mod models;
+mod relay;
 mod reload;
 mod serve;
 mod server;

@@ -1,11 +1,13 @@
 //! The models that the server serves, by the names that clients send.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
+#[cfg(feature = "mistralrs")]
+use crate::backend::{MistralRs, MistralRsConfig};
 use crate::{
     Config, ModelConfig, StartError,
     api::ChatLimits,
-    backend::{Backend, Phase, Status},
+    backend::{Backend, Phase, Status, Upstream},
 };
 
 /// A served model.
@@ -37,6 +39,14 @@ struct Inner {
 }
 
 impl Models {
+    /// The models of a configuration: starts its engines, and creates the clients of its upstreams.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub fn start(config: &Config) -> Result<Self, StartError> {
+        Self::new(config, |model| start_backend(model, config))
+    }
+
     /// The models of a configuration; `start` creates the backend of each.
     ///
     /// # Errors
@@ -94,6 +104,36 @@ impl Models {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Model> {
         self.0.models.iter()
     }
+}
+
+/// Starts the engine of a model, or creates the client of its upstreams.
+fn start_backend(model: &ModelConfig, config: &Config) -> Result<Arc<dyn Backend>, StartError> {
+    if model.upstream.is_empty() {
+        return start_engine(model);
+    }
+    let timeout = Duration::from_secs(config.server.request_timeout_secs.get().into());
+    Ok(Arc::new(Upstream::from_model(
+        model,
+        &config.upstreams,
+        timeout,
+    )?))
+}
+
+#[cfg(feature = "mistralrs")]
+fn start_engine(model: &ModelConfig) -> Result<Arc<dyn Backend>, StartError> {
+    Ok(Arc::new(MistralRs::start(MistralRsConfig::from_model(
+        model,
+    )?)))
+}
+
+#[cfg(not(feature = "mistralrs"))]
+fn start_engine(model: &ModelConfig) -> Result<Arc<dyn Backend>, StartError> {
+    let text = format!(
+        "the model {:?} needs an engine, which this build does not have: install \
+         stockade-server with its default features, or set `upstream`",
+        model.api_name()
+    );
+    Err(StartError::new(text))
 }
 
 impl fmt::Debug for Models {

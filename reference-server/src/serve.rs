@@ -1,14 +1,14 @@
 //! The lifecycle of a server process: start, load the model, serve, shut down.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use tokio::time;
 
 #[cfg(feature = "mistralrs")]
-use crate::backend::{MistralRs, MistralRsConfig};
+use crate::backend::MistralRsConfig;
 use crate::{
     Config, ModelConfig, StartError,
-    backend::{Backend, Phase},
+    backend::Phase,
     models::Models,
     reload::{ConfigSource, ReloadSignal, Reloader},
     server::{self, Server},
@@ -49,7 +49,7 @@ pub(crate) async fn serve(
         server.add_source(reloader.health());
         tokio::spawn(reloader.run(reload_signal));
     }
-    let models = Models::new(&config, start_backend)?;
+    let models = Models::start(&config)?;
     let reporting = tokio::spawn(report_progress(models.clone(), address, reporter));
     server.run(models, shutdown).await;
     reporting.abort();
@@ -69,24 +69,6 @@ fn check_models(config: &Config) -> Result<(), StartError> {
 #[cfg(not(feature = "mistralrs"))]
 fn check_models(_config: &Config) -> Result<(), StartError> {
     Ok(())
-}
-
-/// Starts the engine of a model, or creates the client of its upstreams.
-#[cfg(feature = "mistralrs")]
-fn start_backend(model: &ModelConfig) -> Result<Arc<dyn Backend>, StartError> {
-    Ok(Arc::new(MistralRs::start(MistralRsConfig::from_model(
-        model,
-    )?)))
-}
-
-#[cfg(not(feature = "mistralrs"))]
-fn start_backend(model: &ModelConfig) -> Result<Arc<dyn Backend>, StartError> {
-    let text = format!(
-        "the model {:?} needs an engine, which this build does not have: install \
-         stockade-server with its default features, or set `upstream`",
-        model.api_name()
-    );
-    Err(StartError::new(text))
 }
 
 /// Receives the progress of loading the model.

@@ -24,9 +24,9 @@ use crate::{
 /// The configuration to check.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-A file with a section [server], [model] or [log] is loaded in the same way as by
-stockade-server, including its unprefixed environment variables. Any other file is loaded in
-the same way as by the library.
+A file with a section [server], [model], [[models]], [upstreams] or [log] is loaded in the same
+way as by stockade-server, including its unprefixed environment variables. Any other file is
+loaded in the same way as by the library.
 
 Examples:
   stockade check                                 Check stockade.toml
@@ -44,7 +44,8 @@ pub(crate) struct CheckArgs {
     /// The server terminates TLS itself [default: as in the file]
     #[arg(long)]
     tls: bool,
-    /// Load the file in the same way as the library: ignore [server], [model], [log] and
+    /// Load the file in the same way as the library: ignore [server], [model], [[models]],
+    /// [upstreams], [log] and
     /// unprefixed variables
     #[arg(long)]
     library: bool,
@@ -64,8 +65,8 @@ struct Loaded {
     config: Config,
     listen: Option<SocketAddr>,
     tls: bool,
-    /// Errors that only the server reports.
-    errors: Vec<Finding>,
+    /// Findings in the sections of the server.
+    findings: Vec<Finding>,
 }
 
 impl CheckArgs {
@@ -78,7 +79,7 @@ impl CheckArgs {
         let config = &loaded.config;
         let pepper = config.auth.pepper().err();
         let pepper = pepper.map(|error| config.locate(error).into());
-        let mut findings: Vec<Finding> = loaded.errors.into_iter().chain(pepper).collect();
+        let mut findings: Vec<Finding> = loaded.findings.into_iter().chain(pepper).collect();
         findings.extend(check(&loaded.config, &facts));
         if self.json {
             output::print_json(&findings.iter().map(to_json).collect::<Vec<_>>())?;
@@ -129,13 +130,18 @@ impl CheckArgs {
                 config,
                 listen: None,
                 tls: false,
-                errors: Vec::new(),
+                findings: Vec::new(),
             });
         }
         let environment = environment.legacy_names();
         let file = ServerFile::read(&self.config, &environment).map_err(refused)?;
         Ok(Loaded {
-            errors: file.validate().into_iter().map(Finding::from).collect(),
+            findings: file
+                .validate()
+                .into_iter()
+                .map(Finding::from)
+                .chain(file.warnings())
+                .collect(),
             listen: Some(file.server.listen),
             tls: file.server.tls.is_some(),
             config: file.fence,

@@ -1,6 +1,6 @@
 //! The configuration file.
 
-use std::{fs::File, path::Path};
+use std::path::Path;
 
 use serde::Deserialize;
 use stockade::{Config, ConfigError, Environment, Format};
@@ -94,37 +94,18 @@ impl ServerFile {
                 .help("move the settings of [model] to an entry of [[models]]");
             return Err(fence.locate(error));
         }
-        Ok(Self {
+        let file = Self {
             server,
             is_list: !models.is_empty(),
             models: model.into_iter().chain(models).collect(),
             upstreams,
             log,
             fence,
-        })
-    }
-
-    /// Checks that the model exists and that the TLS files can be read. Returns the errors that
-    /// would prevent a start of the server, in addition to those of the fence.
-    pub fn validate(&self) -> Vec<ConfigError> {
-        let mut errors = Vec::new();
-        errors.extend(self.require_models().err());
-        for (at, model) in self.models.iter().enumerate() {
-            errors.extend(model.check_directory(&self.section(at)));
+        };
+        match file.check_models() {
+            Ok(()) => Ok(file),
+            Err(error) => Err(file.fence.locate(error)),
         }
-        if let Some(tls) = &self.server.tls {
-            for (setting, file) in [
-                ("server.tls.certificate_file", &tls.certificate_file),
-                ("server.tls.key_file", &tls.key_file),
-            ] {
-                if let Err(error) = File::open(file) {
-                    let text = format!("cannot read {}: {error}", file.display());
-                    errors.push(ConfigError::setting(setting, text));
-                }
-            }
-        }
-        let located = |error| self.fence.locate(error);
-        errors.into_iter().map(located).collect()
     }
 
     /// The path of the section of a model, for errors.

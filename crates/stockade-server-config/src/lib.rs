@@ -50,6 +50,8 @@ mod model;
 mod sections;
 mod source;
 mod upstream;
+mod upstream_url;
+mod validate;
 
 pub use file::ServerFile;
 pub use listen::listen_address;
@@ -57,6 +59,7 @@ pub use model::{ApiConfig, DeviceConfig, EngineConfig, ModelConfig, QuantiseConf
 pub use sections::{LogConfig, LogFormat, LogLevel, ServerConfig, TlsConfig, UnknownFields};
 pub use source::ModelSource;
 pub use upstream::{ApiKeyHeader, UpstreamConfig, UpstreamsConfig};
+pub use upstream_url::UpstreamUrl;
 
 /// A non-zero literal.
 macro_rules! nonzero {

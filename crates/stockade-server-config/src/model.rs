@@ -213,7 +213,10 @@ mod tests {
         for (source, name) in [("a/b", "a/b"), ("./x/tiny", "tiny"), ("/x/tiny", "tiny")] {
             assert_eq!(ModelConfig::new(source).api_name(), name);
         }
-        let relay = ModelConfig::with_upstreams("holo", vec![UpstreamConfig::new("http://h/v1")]);
+        let relay = ModelConfig::with_upstreams(
+            "holo",
+            vec![UpstreamConfig::new("http://h/v1".parse().unwrap())],
+        );
         assert_eq!(relay.api_name(), "holo");
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::nonzero;
+use crate::{UpstreamUrl, nonzero};
 
 /// A server with an OpenAI-compatible API that serves a model.
 #[derive(Clone, Debug, Deserialize)]
@@ -15,7 +15,7 @@ use crate::nonzero;
 #[non_exhaustive]
 pub struct UpstreamConfig {
     /// The base URL: `http://127.0.0.1:8000/v1`, `https://…`, or `unix:/run/vllm.sock:/v1`.
-    pub url: String,
+    pub url: UpstreamUrl,
     /// A file with the key that the upstream requires.
     pub api_key_file: Option<PathBuf>,
     /// The environment variable with the key that the upstream requires.
@@ -44,9 +44,9 @@ fn one() -> NonZeroU32 {
 
 impl UpstreamConfig {
     /// The server at this base URL, with default settings.
-    pub fn new(url: impl Into<String>) -> Self {
+    pub fn new(url: UpstreamUrl) -> Self {
         Self {
-            url: url.into(),
+            url,
             api_key_file: None,
             api_key_env: None,
             api_key_header: ApiKeyHeader::default(),

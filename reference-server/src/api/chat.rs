@@ -17,9 +17,9 @@ use bytes::Bytes;
 use http::request::Parts;
 use stockade_core::{context::RequestContext, refusal::Refusal};
 
-use super::{Api, body as request_body, models, refusals};
+use super::{Api, body as request_body, models, refusals, relay};
 use crate::{
-    backend::{BackendError, Phase, UsageMeter},
+    backend::{BackendError, Phase, RelayApi, UsageMeter},
     fence::Deadline,
 };
 
@@ -56,10 +56,12 @@ async fn respond(api: &Api, head: &Parts, body: Body) -> Result<Response, Refusa
         .extensions
         .get::<Deadline>()
         .ok_or_else(|| refusals::internal("no deadline layer wraps this handler"))?;
+    let bytes = request_body::read(head, body, api.limits.body_timeout).await?;
+    if let Some(response) = relay::try_relay(api, head, &bytes, RelayApi::Chat).await? {
+        return Ok(response);
+    }
     // Starts at zero. However the request ends, the charge is what the meter reports.
     let meter = UsageMeter::start(context);
-
-    let bytes = request_body::read(head, body, api.limits.body_timeout).await?;
     let chat = validate(api, bytes).await?;
 
     let model = api.models.get(&chat.model);

@@ -18,6 +18,7 @@ use crate::{
     backend::{Load, Phase, Status},
     models::Model,
     server::SourceReport,
+    upstream::UpstreamStatus,
 };
 
 /// The public part.
@@ -53,6 +54,34 @@ struct ModelReport {
     running: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     waiting: Option<usize>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    upstreams: Vec<UpstreamReport>,
+}
+
+/// The state of an upstream.
+#[derive(Serialize)]
+struct UpstreamReport {
+    url: String,
+    breaker: &'static str,
+    healthy: bool,
+    running: usize,
+    waiting: usize,
+    /// The last failure of a request or a health check.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_error: Option<String>,
+}
+
+impl From<UpstreamStatus> for UpstreamReport {
+    fn from(status: UpstreamStatus) -> Self {
+        Self {
+            url: status.url.as_ref().to_owned(),
+            breaker: status.breaker.label(),
+            healthy: status.healthy,
+            running: status.in_flight,
+            waiting: status.waiting,
+            last_error: status.last_error.as_deref().map(str::to_owned),
+        }
+    }
 }
 
 impl ModelReport {
@@ -67,6 +96,8 @@ impl ModelReport {
             Some(Load { running, waiting }) => (Some(running), Some(waiting)),
             None => (None, None),
         };
+        let group = model.backend.upstreams();
+        let upstreams = group.into_iter().flat_map(|group| group.upstreams);
         Self {
             name: model.name.clone(),
             status,
@@ -75,6 +106,7 @@ impl ModelReport {
             error,
             running,
             waiting,
+            upstreams: upstreams.map(UpstreamReport::from).collect(),
         }
     }
 }

@@ -70,13 +70,13 @@ pub(crate) fn replace(original: Response, refusal: &Refusal, head: &Parts) -> Re
 }
 
 /// Records the refusal in the request context, for the audit log.
-pub(super) fn record(refusal: &Refusal, context: &RequestContext) {
+pub(crate) fn record(refusal: &Refusal, context: &RequestContext) {
     context.refuse("api", refusal);
 }
 
 /// The error object `{"error":{…}}` for a stream that has started: its head has been sent, so the
 /// status and the error format can no longer change.
-pub(super) fn sse_data(refusal: &Refusal) -> String {
+pub(crate) fn sse_data(refusal: &Refusal) -> String {
     let (head, ()) = Request::new(()).into_parts();
     let body = responder().respond(refusal, &head).into_body();
     String::from_utf8_lossy(&body).into_owned()
@@ -127,6 +127,7 @@ impl From<BackendError> for Refusal {
             BackendError::Unsupported { param } => Self::new(RefusalKind::Invalid, text)
                 .with_param(param)
                 .with_code("UNSUPPORTED_PARAMETER"),
+            BackendError::Upstream(refusal) => refusal,
             BackendError::Engine => {
                 Self::new(RefusalKind::Internal, text).with_code("ENGINE_FAILED")
             }

@@ -88,6 +88,8 @@ pub struct Usage {
     pub cached_tokens: usize,
     /// Generated tokens of the reasoning.
     pub reasoning_tokens: usize,
+    /// Whether the numbers are an estimate, because an upstream has not reported them.
+    pub is_estimate: bool,
 }
 
 impl Usage {

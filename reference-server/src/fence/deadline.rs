@@ -28,6 +28,11 @@ pub(crate) struct Deadline {
 }
 
 impl Deadline {
+    /// When the response must have ended.
+    pub(crate) fn instant(&self) -> Instant {
+        self.instant
+    }
+
     /// Resolves when the deadline passes, with the refusal for the client.
     pub(crate) async fn passed(&self) -> Refusal {
         tokio::select! {

@@ -157,7 +157,10 @@ fn outgoing(
     member: &Member,
 ) -> Result<Request<OutgoingBody>, UpstreamError> {
     let invalid = |text| UpstreamError::with_source(UpstreamErrorKind::Protocol, text);
-    let url = member.url().join(&request.path);
+    let url = match request.at_root {
+        true => member.url().at_root(&request.path),
+        false => member.url().join(&request.path),
+    };
     let url = url.ok_or_else(|| invalid("the path of the request is invalid"))?;
     let body = request.body.with_model(member.model_json());
     let body = body.ok_or_else(|| invalid("the model's name is outside the body"))?;

@@ -8,6 +8,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use arrayvec::ArrayVec;
 use bytes::{Buf, Bytes};
 use http::{HeaderMap, Method};
 use http_body::{Body, Frame, SizeHint};
@@ -20,6 +21,8 @@ pub struct UpstreamRequest {
     pub method: Method,
     /// The path below the base URL of the upstream, such as `/chat/completions`.
     pub path: Cow<'static, str>,
+    /// Whether the path is relative to the host, and not to the base URL.
+    pub at_root: bool,
     /// Headers that the caller has chosen to send. Credentials and headers of the connection are
     /// removed; `Host`, `Content-Length`, `Accept-Encoding: identity` and the upstream's own
     /// key are added.
@@ -43,29 +46,34 @@ pub struct RequestBody {
     /// Where the JSON string with the name of the model stands, including its quotes. An
     /// upstream with a name of its own for the model gets that name in its place.
     pub model: Option<Range<usize>>,
+    /// Bytes in place of another range, which does not overlap that of the model.
+    pub patch: Option<(Range<usize>, Bytes)>,
 }
 
 impl RequestBody {
-    /// The body with `name`, a JSON string, in place of the name of the model. The rest of the
-    /// body is shared. `None` if the position is outside the body.
+    /// The body with `name`, a JSON string, in place of the name of the model, and with the
+    /// patch. The rest of the body is shared. `None` if a range is outside the body, or they
+    /// overlap.
     pub(super) fn with_model(&self, name: Option<&Bytes>) -> Option<OutgoingBody> {
-        let Some((range, name)) = self.model.clone().zip(name) else {
-            return Some(OutgoingBody([
-                self.bytes.clone(),
-                Bytes::new(),
-                Bytes::new(),
-            ]));
-        };
-        self.bytes.get(range.clone())?;
-        let before = self.bytes.slice(..range.start);
-        let after = self.bytes.slice(range.end..);
-        Some(OutgoingBody([before, name.clone(), after]))
+        let model = self.model.clone().zip(name.cloned());
+        let mut changes = [model, self.patch.clone()];
+        changes.sort_by_key(|change| change.as_ref().map(|(range, _)| range.start));
+        let mut slices = ArrayVec::new();
+        let mut at = 0;
+        for (range, bytes) in changes.into_iter().flatten() {
+            let is_after = at <= range.start && self.bytes.get(range.clone()).is_some();
+            let before = is_after.then(|| self.bytes.slice(at..range.start))?;
+            slices.extend([before, bytes]);
+            at = range.end;
+        }
+        slices.push(self.bytes.slice(at..));
+        Some(OutgoingBody(slices))
     }
 }
 
-/// A body of at most three slices, with a known length.
+/// A body of a few slices, with a known length.
 #[derive(Debug, Default)]
-pub(super) struct OutgoingBody([Bytes; 3]);
+pub(super) struct OutgoingBody(ArrayVec<Bytes, 5>);
 
 impl Body for OutgoingBody {
     type Data = Bytes;
@@ -106,6 +114,7 @@ mod tests {
         let body = RequestBody {
             bytes: Bytes::from_static(br#"{"model": "small" , "n":1}"#),
             model: Some(10..17),
+            patch: None,
         };
         let name = Bytes::from_static(br#""org/big""#);
         let sent = body.with_model(Some(&name)).unwrap();
@@ -115,13 +124,38 @@ mod tests {
     }
 
     #[test]
+    fn replaces_the_model_and_the_patch_in_their_order() {
+        let bytes = Bytes::from_static(br#"{"a":1,"model":"small","b":2}"#);
+        let name = Bytes::from_static(br#""big""#);
+        for (patch, expected) in [
+            (1..1, r#"{"x":0,"a":1,"model":"big","b":2}"#),
+            (23..28, r#"{"a":1,"model":"big","x":0,}"#),
+        ] {
+            let body = RequestBody {
+                bytes: bytes.clone(),
+                model: Some(15..22),
+                patch: Some((patch, Bytes::from_static(br#""x":0,"#))),
+            };
+            assert_eq!(collect(body.with_model(Some(&name)).unwrap()), expected);
+        }
+        let overlapping = RequestBody {
+            bytes,
+            model: Some(15..22),
+            patch: Some((20..23, Bytes::new())),
+        };
+        assert!(overlapping.with_model(Some(&name)).is_none());
+    }
+
+    #[test]
     fn shares_the_rest_of_the_body() {
         let bytes = Bytes::from(vec![b'x'; 100]);
         let body = RequestBody {
             bytes: bytes.clone(),
             model: Some(10..20),
+            patch: None,
         };
-        let OutgoingBody([before, _, after]) = body.with_model(Some(&bytes)).unwrap();
+        let OutgoingBody(slices) = body.with_model(Some(&bytes)).unwrap();
+        let (before, after) = (&slices[0], &slices[2]);
         assert_eq!(before.as_ptr(), bytes.as_ptr());
         assert_eq!(after.as_ptr(), bytes[20..].as_ptr());
     }
@@ -134,6 +168,7 @@ mod tests {
             let body = RequestBody {
                 bytes: Bytes::from_static(b"{}"),
                 model: Some(range),
+                patch: None,
             };
             assert!(body.with_model(Some(&name)).is_none());
         }
@@ -147,6 +182,7 @@ mod tests {
             let body = RequestBody {
                 bytes: format!("{before}{old}{after}").into(),
                 model: Some(before.len()..before.len() + old.len()),
+                patch: None,
             };
             let sent = body.with_model(Some(&new.clone().into())).unwrap();
             let length = sent.size_hint().exact().unwrap();

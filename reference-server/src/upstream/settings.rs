@@ -8,11 +8,10 @@ use std::{
 
 mod api_key;
 mod error;
-mod url;
 
 pub use api_key::{ApiKey, KeyHeader};
 pub use error::UpstreamSettingsError;
-pub use url::UpstreamUrl;
+pub use stockade_server_config::UpstreamUrl;
 
 /// Settings of the upstreams that serve one model.
 #[derive(Clone, Debug)]

@@ -2,4 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "test helpers may panic")]
 
+mod gateway;
+mod relay;
 mod transport;

@@ -45,10 +45,12 @@ fn chat() -> UpstreamRequest {
     UpstreamRequest {
         method: Method::POST,
         path: "/chat/completions".into(),
+        at_root: false,
         headers: http::HeaderMap::new(),
         body: RequestBody {
             bytes: Bytes::from_static(br#"{"model":"small","messages":[]}"#),
             model: Some(9..16),
+            patch: None,
         },
         fairness_key: 0,
         streaming: true,

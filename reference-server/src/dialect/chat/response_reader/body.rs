@@ -138,6 +138,7 @@ impl From<UsageBody> for Usage {
             reasoning_tokens: completion
                 .and_then(|details| details.reasoning_tokens)
                 .unwrap_or(0),
+            is_estimate: false,
         }
     }
 }

@@ -10,8 +10,7 @@ use http::{
     Uri,
     uri::{Authority, PathAndQuery, Scheme},
 };
-
-use super::UpstreamSettingsError;
+use serde::{Deserialize, Deserializer, de};
 
 /// The base URL of an upstream, such as `http://host:8000/v1`, `https://host/v1`, or
 /// `unix:/run/model.sock:/v1` for a Unix socket.
@@ -46,7 +45,7 @@ impl UpstreamUrl {
     }
 
     /// The URL of a path below the base; `None` if the result is not a valid URL.
-    pub(in crate::upstream) fn join(&self, path: &str) -> Option<Uri> {
+    pub fn join(&self, path: &str) -> Option<Uri> {
         // A base without a path would take anything else for a part of the host.
         let path = path
             .starts_with('/')
@@ -55,7 +54,7 @@ impl UpstreamUrl {
     }
 
     /// The URL of a path from the root of the host; `None` if the result is not a valid URL.
-    pub(in crate::upstream) fn at_root(&self, path: &str) -> Option<Uri> {
+    pub fn at_root(&self, path: &str) -> Option<Uri> {
         self.with_path(path.to_owned())
     }
 
@@ -72,7 +71,7 @@ impl UpstreamUrl {
 }
 
 impl FromStr for UpstreamUrl {
-    type Err = UpstreamSettingsError;
+    type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.strip_prefix(UNIX) {
@@ -82,10 +81,10 @@ impl FromStr for UpstreamUrl {
     }
 }
 
-fn parse_http(text: &str) -> Result<UpstreamUrl, UpstreamSettingsError> {
+fn parse_http(text: &str) -> Result<UpstreamUrl, String> {
     // The message does not quote the text, which may contain a password.
     let malformed = || {
-        UpstreamSettingsError::new(
+        String::from(
             "the URL of an upstream is malformed: write it as http://HOST:PORT/v1, \
              https://HOST/v1 or unix:/run/model.sock:/v1",
         )
@@ -98,7 +97,7 @@ fn parse_http(text: &str) -> Result<UpstreamUrl, UpstreamSettingsError> {
         return Err(malformed());
     }
     if authority.as_str().contains('@') {
-        return Err(UpstreamSettingsError::new(
+        return Err(String::from(
             "the URL of an upstream contains a user name or password: use the setting for the \
              API key",
         ));
@@ -109,9 +108,9 @@ fn parse_http(text: &str) -> Result<UpstreamUrl, UpstreamSettingsError> {
     let path = parts.path_and_query;
     // `Uri` drops the fragment.
     if path.as_ref().is_some_and(|path| path.query().is_some()) || text.contains('#') {
-        return Err(UpstreamSettingsError::new(format!(
+        return Err(format!(
             "the URL of the upstream {authority} contains a query or fragment: remove it"
-        )));
+        ));
     }
     let path = path.as_ref().map_or("", PathAndQuery::path);
     Ok(UpstreamUrl {
@@ -122,15 +121,15 @@ fn parse_http(text: &str) -> Result<UpstreamUrl, UpstreamSettingsError> {
     })
 }
 
-fn parse_socket(text: &str) -> Result<UpstreamUrl, UpstreamSettingsError> {
+fn parse_socket(text: &str) -> Result<UpstreamUrl, String> {
     let (socket, path) = text.rsplit_once(":/").map_or((text, ""), |(socket, path)| {
         (socket, path.trim_end_matches('/'))
     });
     let malformed = || {
-        UpstreamSettingsError::new(format!(
+        format!(
             "unix:{text} is malformed: write an absolute path, and the base path after another \
              colon, such as unix:/run/model.sock:/v1"
-        ))
+        )
     };
     if !socket.starts_with('/') {
         return Err(malformed());
@@ -151,6 +150,16 @@ fn parse_socket(text: &str) -> Result<UpstreamUrl, UpstreamSettingsError> {
     })
 }
 
+impl<'de> Deserialize<'de> for UpstreamUrl {
+    fn deserialize<D>(deserializer: D) -> Result<Self, D::Error>
+    where
+        D: Deserializer<'de>,
+    {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
+    }
+}
+
 impl fmt::Display for UpstreamUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.socket {
@@ -162,6 +171,7 @@ impl fmt::Display for UpstreamUrl {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 
@@ -223,6 +233,6 @@ mod tests {
         let error = "http://user:hidden@host/v1"
             .parse::<UpstreamUrl>()
             .unwrap_err();
-        assert!(!error.to_string().contains("hidden"), "{error}");
+        assert!(!error.contains("hidden"), "{error}");
     }
 }

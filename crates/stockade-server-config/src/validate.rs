@@ -1,0 +1,328 @@
+//! Checks of the models that need the whole file, or the machine.
+
+use std::{collections::HashMap, env, fs::File, net::IpAddr, path::Path};
+
+use stockade::{ConfigError, Finding, Severity};
+
+use crate::{ModelConfig, ServerFile, UpstreamConfig};
+
+impl ServerFile {
+    /// Checks what prevents a start of the server, in addition to the checks of the fence.
+    pub fn validate(&self) -> Vec<ConfigError> {
+        let mut errors = Vec::new();
+        errors.extend(self.require_models().err());
+        for (at, model) in self.models.iter().enumerate() {
+            let section = self.section(at);
+            errors.extend(model.check_directory(&section));
+            for (at, upstream) in model.upstream.iter().enumerate() {
+                errors.extend(check_key(upstream, &format!("{section}.upstream[{at}]")));
+            }
+        }
+        if let Some(tls) = &self.server.tls {
+            for (setting, file) in [
+                ("server.tls.certificate_file", &tls.certificate_file),
+                ("server.tls.key_file", &tls.key_file),
+            ] {
+                errors.extend(check_file(setting, file));
+            }
+        }
+        let located = |error| self.fence.locate(error);
+        errors.into_iter().map(located).collect()
+    }
+
+    /// Unsafe settings of the upstreams.
+    pub fn warnings(&self) -> Vec<Finding> {
+        let mut warnings = Vec::new();
+        for (at, model) in self.models.iter().enumerate() {
+            for (index, upstream) in model.upstream.iter().enumerate() {
+                let section = format!("{}.upstream[{index}]", self.section(at));
+                warnings.extend(plain_http(upstream, &section));
+                warnings.extend(readable_key(upstream, &section));
+            }
+        }
+        let finding = |error| Finding {
+            severity: Severity::Warning,
+            ..Finding::from(self.fence.locate(error))
+        };
+        warnings.into_iter().map(finding).collect()
+    }
+
+    /// Checks what the file alone shows to be wrong.
+    ///
+    /// # Errors
+    /// Returns the first error.
+    pub(crate) fn check_models(&self) -> Result<(), ConfigError> {
+        let mut names = HashMap::new();
+        for (at, model) in self.models.iter().enumerate() {
+            let section = self.section(at);
+            check_settings(model, &section)?;
+            self.check_hosts(model, &section)?;
+            let name = model.api_name();
+            for name in model.aliases.iter().chain([&name]) {
+                if let Some(other) = names.insert(name.clone(), section.clone()) {
+                    let text = format!("the name {name:?} is already that of {other}");
+                    let error = ConfigError::setting(format!("{section}.name"), text);
+                    return Err(error.help("give each model other names and aliases"));
+                }
+            }
+        }
+        for (at, model) in self.models.iter().enumerate() {
+            for fallback in &model.fallback {
+                let is_own = *fallback == model.api_name() || model.aliases.contains(fallback);
+                if is_own || !names.contains_key(fallback) {
+                    let setting = format!("{}.fallback", self.section(at));
+                    let text = format!("{fallback:?} is not the name of another model");
+                    return Err(ConfigError::setting(setting, text));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_hosts(&self, model: &ModelConfig, section: &str) -> Result<(), ConfigError> {
+        let allowed = &self.upstreams.allowed_hosts;
+        for (at, upstream) in model.upstream.iter().enumerate() {
+            let Some(host) = upstream.url.host() else {
+                continue;
+            };
+            let is_allowed = |allowed: &String| allowed.eq_ignore_ascii_case(host);
+            if !allowed.is_empty() && !allowed.iter().any(is_allowed) {
+                let text = format!("the host {host:?} is not in upstreams.allowed_hosts");
+                let error = ConfigError::setting(format!("{section}.upstream[{at}].url"), text);
+                return Err(error.help("add the host to the list, or correct the URL"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Checks that the settings of a model belong together.
+fn check_settings(model: &ModelConfig, section: &str) -> Result<(), ConfigError> {
+    let error =
+        |setting: &str, text: &str| Err(ConfigError::setting(format!("{section}.{setting}"), text));
+    let has_upstreams = !model.upstream.is_empty();
+    match (&model.source, has_upstreams) {
+        (Some(_), true) => return error("source", "a model has a source or upstreams, not both"),
+        (None, false) => {
+            let error = ConfigError::setting(section, "the model has neither source nor upstream");
+            return Err(error.help(
+                "set source = \"owner/name\" for the engine, or \
+                 upstream = [{ url = \"http://127.0.0.1:8000/v1\" }]",
+            ));
+        }
+        _ => {}
+    }
+    if has_upstreams && model.name.is_none() {
+        let error = ConfigError::setting(format!("{section}.name"), "the model has no name");
+        return Err(error.help("set the name that clients send, such as name = \"holo\""));
+    }
+    if model.api_name().trim().is_empty() {
+        return error("name", "the name is empty");
+    }
+    // No setting is without effect.
+    let of_engines = [
+        ("engine", model.engine.is_some()),
+        ("device", model.device.is_some()),
+        ("quantise", model.quantise.is_some()),
+        ("max_image_side", model.max_image_side.is_some()),
+    ];
+    let of_upstreams = [("apis", model.apis.is_some())];
+    let (foreign, text) = match has_upstreams {
+        true => (&of_engines[..], "only for models with a source"),
+        false => (&of_upstreams[..], "only for models with upstreams"),
+    };
+    if let Some((setting, _)) = foreign.iter().find(|(_, is_set)| *is_set) {
+        return error(setting, text);
+    }
+    for (at, upstream) in model.upstream.iter().enumerate() {
+        if upstream.api_key_file.is_some() && upstream.api_key_env.is_some() {
+            let setting = format!("upstream[{at}].api_key_env");
+            return error(&setting, "api_key_file is set, too: remove one of them");
+        }
+    }
+    Ok(())
+}
+
+fn check_key(upstream: &UpstreamConfig, section: &str) -> Option<ConfigError> {
+    if let Some(file) = &upstream.api_key_file {
+        return check_file(&format!("{section}.api_key_file"), file);
+    }
+    let name = upstream.api_key_env.as_ref()?;
+    if env::var_os(name).is_some() {
+        return None;
+    }
+    let text = format!("the environment variable {name} is not set");
+    Some(ConfigError::setting(format!("{section}.api_key_env"), text))
+}
+
+fn check_file(setting: &str, file: &Path) -> Option<ConfigError> {
+    let error = File::open(file).err()?;
+    let text = format!("cannot read {}: {error}", file.display());
+    Some(ConfigError::setting(setting, text))
+}
+
+fn plain_http(upstream: &UpstreamConfig, section: &str) -> Option<ConfigError> {
+    let host = upstream.url.host()?;
+    if upstream.url.is_https() || !may_be_public(host) {
+        return None;
+    }
+    let text = format!("prompts and the key travel unencrypted to {host}");
+    let error = ConfigError::setting(format!("{section}.url"), text);
+    Some(error.help("use https://, or a private network"))
+}
+
+/// Whether a host may be outside the machine's own network.
+fn may_be_public(host: &str) -> bool {
+    /// Names that are private by RFC 6762, RFC 8375, RFC 9476 or convention.
+    const PRIVATE: [&str; 6] = [
+        ".local",
+        ".internal",
+        ".lan",
+        ".localhost",
+        ".home.arpa",
+        ".cluster.local",
+    ];
+
+    match host.trim_matches(['[', ']']).parse() {
+        Ok(IpAddr::V4(ip)) => !(ip.is_loopback() || ip.is_private() || ip.is_link_local()),
+        Ok(IpAddr::V6(ip)) => {
+            !(ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local())
+        }
+        Err(_) => {
+            let host = host.trim_end_matches('.').to_ascii_lowercase();
+            // Names without a dot are those of containers and of /etc/hosts.
+            host.contains('.') && !PRIVATE.iter().any(|suffix| host.ends_with(suffix))
+        }
+    }
+}
+
+#[cfg(unix)]
+fn readable_key(upstream: &UpstreamConfig, section: &str) -> Option<ConfigError> {
+    use std::os::unix::fs::PermissionsExt;
+
+    let file = upstream.api_key_file.as_ref()?;
+    let mode = file.metadata().ok()?.permissions().mode();
+    if mode & 0o077 == 0 {
+        return None;
+    }
+    let text = format!("other users of this machine can read {}", file.display());
+    let error = ConfigError::setting(format!("{section}.api_key_file"), text);
+    Some(error.help(format!("chmod 600 {}", file.display())))
+}
+
+#[cfg(not(unix))]
+fn readable_key(_upstream: &UpstreamConfig, _section: &str) -> Option<ConfigError> {
+    None
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use stockade::{Environment, Format};
+
+    use super::*;
+
+    fn parse(models: &str) -> Result<ServerFile, ConfigError> {
+        let text = format!("[auth]\nkeys_file = \"k\"\n{models}");
+        ServerFile::parse(&text, Format::Toml, &Environment::default())
+    }
+
+    fn error(models: &str) -> String {
+        parse(models).unwrap_err().to_string()
+    }
+
+    const RELAY: &str = "[[models]]\nname = \"a\"\nupstream = [{ url = \"http://gpu:8000/v1\" }]\n";
+
+    #[test]
+    fn a_model_has_a_source_or_upstreams() {
+        parse(RELAY).unwrap();
+        parse("[[models]]\nsource = \"./a\"\nengine = \"mistralrs\"\n").unwrap();
+        parse(&RELAY.replace("[[models]]", "[model]")).unwrap();
+        for (models, text) in [
+            (
+                "[[models]]\nname = \"a\"\n".to_owned(),
+                "neither source nor upstream",
+            ),
+            (format!("{RELAY}source = \"./a\"\n"), "not both"),
+            (RELAY.replace("name = \"a\"", ""), "the model has no name"),
+            (
+                format!("{RELAY}device = \"cpu\"\n"),
+                "only for models with a source",
+            ),
+            (
+                "[model]\nsource = \"./a\"\napis = [\"chat\"]\n".into(),
+                "only for models with upstreams",
+            ),
+            (
+                format!("{RELAY}[model]\nsource = \"./b\"\n"),
+                "[model] and [[models]]",
+            ),
+            (format!("{RELAY}{RELAY}"), "already that of models[0]"),
+            (
+                format!("{RELAY}fallback = [\"b\"]\n"),
+                "not the name of another model",
+            ),
+            (
+                format!("{RELAY}fallback = [\"a\"]\n"),
+                "not the name of another model",
+            ),
+            (
+                format!("{RELAY}[upstreams]\nallowed_hosts = [\"other\"]\n"),
+                "not in upstreams.allowed_hosts",
+            ),
+            (
+                RELAY.replace("http://gpu", "http://user:hunter2@gpu"),
+                "user name or password",
+            ),
+            (
+                RELAY.replace("/v1\"", "/v1\", api_key = \"sk\""),
+                "unknown field `api_key`",
+            ),
+            (
+                RELAY.replace("/v1\"", "/v1\", api_key_file = \"a\", api_key_env = \"B\""),
+                "remove one of them",
+            ),
+        ] {
+            let message = error(&models);
+            assert!(message.contains(text), "{message}");
+            assert!(
+                message.contains("line") && !message.contains("hunter2"),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn reports_missing_keys() {
+        let file = RELAY.replace("/v1\"", "/v1\", api_key_file = \"/no/such/file\"");
+        let errors = parse(&file).unwrap().validate();
+        assert!(
+            errors[0].to_string().contains("/no/such/file"),
+            "{errors:?}"
+        );
+        let variable = RELAY.replace("/v1\"", "/v1\", api_key_env = \"STOCKADE_TEST_UNSET\"");
+        let errors = parse(&variable).unwrap().validate();
+        assert!(errors[0].to_string().contains("not set"), "{errors:?}");
+    }
+
+    #[test]
+    fn warns_about_unencrypted_public_upstreams() {
+        for (host, warns) in [
+            ("127.0.0.1", false),
+            ("10.1.2.3", false),
+            ("[::1]", false),
+            ("gpu", false),
+            ("gpu.internal", false),
+            ("vllm.models.svc.cluster.local", false),
+            ("8.8.8.8", true),
+            ("[2001:4860::1]", true),
+            ("api.example.com", true),
+        ] {
+            let file = parse(&RELAY.replace("gpu", host)).unwrap();
+            let warnings = file.warnings();
+            assert_eq!(!warnings.is_empty(), warns, "{host}");
+            let https = parse(&RELAY.replace("http://gpu", &format!("https://{host}")));
+            assert!(https.unwrap().warnings().is_empty(), "{host}");
+        }
+    }
+}

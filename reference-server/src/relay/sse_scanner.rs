@@ -1,0 +1,276 @@
+//! Reads what the relay needs from server-sent events, and passes their bytes on.
+
+use bytes::{Bytes, BytesMut};
+use memchr::{memchr, memmem};
+
+use super::usage::{PartialUsage, Reading};
+
+/// The maximum size of an event.
+const MAX_EVENT: usize = 1024 * 1024;
+
+/// Scans a stream. Bytes pass on at the ends of events, so that an error event can follow at any
+/// time.
+#[derive(Debug)]
+pub(super) struct SseScanner {
+    /// The start of an event whose end has not arrived.
+    partial: BytesMut,
+    /// Whether the event with the usage is removed.
+    removes_usage: bool,
+    pub(super) usage: PartialUsage,
+    /// The number of events with data; a token is usually an event.
+    pub(super) events: u64,
+    /// Whether the last event of a complete stream was seen.
+    pub(super) is_complete: bool,
+    /// Whether the upstream has reported an error in the stream.
+    pub(super) has_error: bool,
+}
+
+/// The stream is not a stream of events with JSON, or an event is too large.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct InvalidStream;
+
+impl SseScanner {
+    pub(super) fn new(removes_usage: bool) -> Self {
+        Self {
+            partial: BytesMut::new(),
+            removes_usage,
+            usage: PartialUsage::default(),
+            events: 0,
+            is_complete: false,
+            has_error: false,
+        }
+    }
+
+    /// Scans a piece of the stream, and returns the bytes to pass on: all whole events, without
+    /// a copy if the piece consists of them.
+    ///
+    /// # Errors
+    /// Returns an error if the stream is invalid; the bytes of this piece are lost.
+    pub(super) fn push(&mut self, piece: Bytes) -> Result<Bytes, InvalidStream> {
+        let bytes = if self.partial.is_empty() {
+            piece
+        } else {
+            // Only the new bytes can complete an event.
+            let from = self.partial.len().saturating_sub(2);
+            self.partial.extend_from_slice(&piece);
+            if event_length(&self.partial[from..]).is_none() {
+                return match self.partial.len() {
+                    ..=MAX_EVENT => Ok(Bytes::new()),
+                    _ => Err(InvalidStream),
+                };
+            }
+            self.partial.split().freeze()
+        };
+        let mut kept = Kept::All;
+        let mut start = 0;
+        while let Some(length) = event_length(&bytes[start..]) {
+            let event = start..start + length;
+            match self.scan(&bytes[event.clone()])? {
+                Verdict::Pass => kept.pass(&bytes[event]),
+                Verdict::Remove => kept.remove(&bytes[..start]),
+            }
+            start += length;
+        }
+        let rest = &bytes[start..];
+        if rest.len() > MAX_EVENT {
+            return Err(InvalidStream);
+        }
+        self.partial.extend_from_slice(rest);
+        Ok(match kept {
+            Kept::All => bytes.slice(..start),
+            Kept::Some(kept) => kept.freeze(),
+        })
+    }
+
+    /// Whether the stream ended inside an event.
+    pub(super) fn has_partial_event(&self) -> bool {
+        !self.partial.is_empty()
+    }
+
+    fn scan(&mut self, event: &[u8]) -> Result<Verdict, InvalidStream> {
+        let mut verdict = Verdict::Pass;
+        for line in event.split(|byte| *byte == b'\n') {
+            let Some(data) = line.strip_prefix(b"data:") else {
+                continue;
+            };
+            let data = data.trim_ascii();
+            if data.is_empty() {
+                continue;
+            }
+            if data == b"[DONE]" {
+                self.is_complete = true;
+                continue;
+            }
+            if data.first() != Some(&b'{') {
+                return Err(InvalidStream);
+            }
+            self.events += 1;
+            if self.read(data)? == Verdict::Remove {
+                verdict = Verdict::Remove;
+            }
+        }
+        Ok(verdict)
+    }
+
+    /// Parses the few events that have a field of interest. A quote in a text is escaped, so text
+    /// cannot imitate the name of a field.
+    fn read(&mut self, data: &[u8]) -> Result<Verdict, InvalidStream> {
+        let has = |name: &str| memmem::find(data, name.as_bytes()).is_some();
+        self.is_complete |= has("\"response.completed\"")
+            || has("\"response.incomplete\"")
+            || has("\"response.failed\"")
+            || has("\"message_stop\"");
+        if !has("\"usage\"") && !has("\"error\"") {
+            return Ok(Verdict::Pass);
+        }
+        let reading: Reading<'_> = serde_json::from_slice(data).map_err(|_| InvalidStream)?;
+        self.usage.update(reading.usage());
+        self.has_error |= reading.error.is_some();
+        Ok(match self.removes_usage && reading.is_usage_only() {
+            true => Verdict::Remove,
+            false => Verdict::Pass,
+        })
+    }
+}
+
+#[derive(PartialEq)]
+enum Verdict {
+    Pass,
+    Remove,
+}
+
+/// The events that pass, which are copied only if one of them does not.
+enum Kept {
+    All,
+    Some(BytesMut),
+}
+
+impl Kept {
+    fn pass(&mut self, event: &[u8]) {
+        if let Self::Some(kept) = self {
+            kept.extend_from_slice(event);
+        }
+    }
+
+    /// `before` are the bytes before the event.
+    fn remove(&mut self, before: &[u8]) {
+        if let Self::All = self {
+            *self = Self::Some(BytesMut::from(before));
+        }
+    }
+}
+
+/// The length of the first event, including the empty line at its end.
+fn event_length(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        at += memchr(b'\n', &bytes[at..])? + 1;
+        match bytes[at..] {
+            [b'\n', ..] => return Some(at + 1),
+            [b'\r', b'\n', ..] => return Some(at + 2),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use stockade_core::llm::TokenUsage;
+
+    use super::*;
+
+    const STREAM: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"a\\\"usage\\\":\"}}],\"usage\":null}\n\n\
+        : a comment\n\n\
+        event: x\r\ndata:{\"choices\":[{\"finish_reason\":\"stop\"}]}\r\n\r\n\
+        data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2}}\n\n\
+        data: [DONE]\n\n";
+
+    const USAGE: TokenUsage = TokenUsage {
+        prompt_tokens: 3,
+        completion_tokens: 2,
+    };
+
+    fn pass(scanner: &mut SseScanner, pieces: &[&[u8]]) -> String {
+        let mut passed = Vec::new();
+        for piece in pieces {
+            let bytes = scanner.push(Bytes::copy_from_slice(piece)).unwrap();
+            passed.extend_from_slice(&bytes);
+        }
+        String::from_utf8(passed).unwrap()
+    }
+
+    #[test]
+    fn passes_whole_events_without_a_copy() {
+        let mut scanner = SseScanner::new(false);
+        let piece = Bytes::from_static(STREAM.as_bytes());
+        let passed = scanner.push(piece.clone()).unwrap();
+        assert_eq!(passed.as_ptr(), piece.as_ptr());
+        assert_eq!(passed, piece);
+        assert_eq!(scanner.usage.complete(), Some(USAGE));
+        assert_eq!((scanner.events, scanner.is_complete), (3, true));
+        assert!(!scanner.has_error && !scanner.has_partial_event());
+    }
+
+    #[test]
+    fn removes_the_usage_event_only_if_asked() {
+        let mut scanner = SseScanner::new(true);
+        let passed = pass(&mut scanner, &[STREAM.as_bytes()]);
+        let usage = STREAM
+            .lines()
+            .find(|line| line.contains("\"usage\":{"))
+            .unwrap();
+        assert_eq!(passed, STREAM.replace(&format!("{usage}\n\n"), ""));
+        assert_eq!(scanner.usage.complete(), Some(USAGE));
+    }
+
+    #[test]
+    fn reports_errors_and_the_ends_of_other_apis() {
+        let mut scanner = SseScanner::new(false);
+        pass(
+            &mut scanner,
+            &[b"data: {\"error\":{\"message\":\"x\"}}\n\n"],
+        );
+        assert!(scanner.has_error && !scanner.is_complete);
+        for end in ["message_stop", "response.completed", "response.incomplete"] {
+            let mut scanner = SseScanner::new(false);
+            let event = format!("event: {end}\ndata: {{\"type\":\"{end}\"}}\n\n");
+            pass(&mut scanner, &[event.as_bytes()]);
+            assert!(scanner.is_complete, "{end}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_not_a_stream_of_objects() {
+        for piece in [
+            &b"data: hello\n\n"[..],
+            b"data: {\"usage\":\n\n",
+            b"data: [1]\n\n",
+        ] {
+            let mut scanner = SseScanner::new(false);
+            assert_eq!(scanner.push(Bytes::from_static(piece)), Err(InvalidStream));
+        }
+        let mut scanner = SseScanner::new(false);
+        let endless = Bytes::from(vec![b'x'; MAX_EVENT + 1]);
+        assert_eq!(scanner.push(endless), Err(InvalidStream));
+    }
+
+    proptest! {
+        #[test]
+        fn the_split_does_not_matter(
+            mut cuts in proptest::collection::vec(0..STREAM.len(), 0..8),
+            removes in any::<bool>(),
+        ) {
+            let mut whole = SseScanner::new(removes);
+            let expected = pass(&mut whole, &[STREAM.as_bytes()]);
+            cuts.extend([0, STREAM.len()]);
+            cuts.sort_unstable();
+            let pieces: Vec<_> = cuts.windows(2).map(|cut| &STREAM.as_bytes()[cut[0]..cut[1]]).collect();
+            let mut split = SseScanner::new(removes);
+            prop_assert_eq!(pass(&mut split, &pieces), expected);
+            prop_assert_eq!(split.usage, whole.usage);
+            prop_assert_eq!(split.events, whole.events);
+            prop_assert!(split.is_complete);
+        }
+    }
+}

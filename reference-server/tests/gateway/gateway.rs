@@ -1,0 +1,173 @@
+//! A gateway in the test process, in front of scripted upstreams.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use reqwest::{RequestBuilder, Response};
+use serde_json::{Value, json};
+use stockade::Environment;
+use stockade_key_auth::KeyDigest;
+use stockade_server::{Config, Models, Server, ShutdownReport, ShutdownSignal};
+use stockade_testkit::{
+    poll::until_async,
+    scripted_upstream::{Answer, ScriptedUpstream},
+};
+use tempfile::TempDir;
+use tokio::{sync::watch, task::JoinHandle};
+
+/// The keys in the key file, named by their ids.
+pub(crate) const KEY: &str = "client-key-of-the-tests";
+pub(crate) const METRICS_KEY: &str = "figures-key-of-the-tests";
+
+/// The key that the gateway sends to its upstreams.
+pub(crate) const UPSTREAM_KEY: &str = "sk-upstream-of-the-tests";
+
+/// A running gateway on a port of its own.
+pub(crate) struct Gateway {
+    pub(crate) address: SocketAddr,
+    pub(crate) folder: TempDir,
+    client: reqwest::Client,
+    _shutdown: watch::Sender<ShutdownSignal>,
+    _report: JoinHandle<ShutdownReport>,
+}
+
+impl Gateway {
+    /// Starts a gateway whose model `small` has this upstream. `lines` are added to the
+    /// configuration.
+    pub(crate) async fn new(upstream: &ScriptedUpstream, lines: &str) -> Self {
+        let url = upstream.url();
+        // Health checks are not among the requests.
+        upstream.at_path("/v1/models", Answer::json("{}"));
+        Self::with(&format!(
+            "[[models]]\nname = \"small\"\naliases = [\"smaller\"]\n\
+             upstream = [{{ url = \"{url}\", api_key_file = \"upstream.key\" }}]\n{lines}"
+        ))
+        .await
+    }
+
+    /// Starts a gateway with these models and lines.
+    pub(crate) async fn with(lines: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = write_files(folder.path(), lines);
+        let config = Config::read(&path, &Environment::default()).unwrap();
+        let models = Models::start(&config).unwrap();
+        let server = Server::bind(&config).await.unwrap();
+        let address = server.address();
+        let (shutdown, signal) = watch::channel(ShutdownSignal::None);
+        Self {
+            address,
+            folder,
+            client: reqwest::Client::builder().no_proxy().build().unwrap(),
+            _shutdown: shutdown,
+            _report: tokio::spawn(server.run(models, signal)),
+        }
+    }
+
+    pub(crate) fn get(&self, path: &str) -> RequestBuilder {
+        let url = format!("http://{}{path}", self.address);
+        self.client.get(url).bearer_auth(KEY)
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &Value) -> RequestBuilder {
+        let url = format!("http://{}{path}", self.address);
+        self.client.post(url).bearer_auth(KEY).json(body)
+    }
+
+    pub(crate) async fn chat(&self, fields: Value) -> Response {
+        let request = self.post("/v1/chat/completions", &chat(fields));
+        request.send().await.unwrap()
+    }
+
+    /// The only record of a chat, when it has been written.
+    pub(crate) async fn record(&self) -> Value {
+        let path = self.folder.path().join("audit.jsonl");
+        let mut found = None;
+        until_async("the record is written", async || {
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            let records = text.lines().map(|line| serde_json::from_str(line).unwrap());
+            let mut chats: Vec<Value> = records
+                .filter(|record: &Value| record["method"] == "POST")
+                .collect();
+            found = chats.pop();
+            assert!(chats.is_empty(), "{text}");
+            found.is_some()
+        })
+        .await;
+        found.unwrap()
+    }
+
+    /// The state of the first upstream of the first model.
+    pub(crate) async fn upstream_state(&self) -> Value {
+        let url = format!("http://{}/health/details", self.address);
+        let request = self.client.get(url).bearer_auth(METRICS_KEY);
+        let health: Value = request.send().await.unwrap().json().await.unwrap();
+        health["models"][0]["upstreams"][0].clone()
+    }
+
+    pub(crate) async fn metrics(&self) -> String {
+        let url = format!("http://{}/metrics", self.address);
+        let request = self.client.get(url).bearer_auth(METRICS_KEY);
+        request.send().await.unwrap().text().await.unwrap()
+    }
+}
+
+/// A chat for the model `small` with these additional fields.
+pub(crate) fn chat(fields: Value) -> Value {
+    let mut body = json!({
+        "model": "small",
+        "max_tokens": 16,
+        "messages": [{"role": "user", "content": "Hello"}],
+    });
+    for (name, value) in fields.as_object().unwrap() {
+        body[name] = value.clone();
+    }
+    body
+}
+
+/// The status and the code of a refusal.
+pub(crate) async fn code(response: Response) -> (u16, String) {
+    let status = response.status().as_u16();
+    let body: Value = response.json().await.unwrap();
+    (status, body["error"]["code"].as_str().unwrap().to_owned())
+}
+
+/// The rest of a stream, within a bound.
+pub(crate) async fn text(response: Response) -> String {
+    let text = tokio::time::timeout(Duration::from_secs(20), response.text());
+    text.await.expect("the stream ends").unwrap()
+}
+
+fn write_files(folder: &Path, lines: &str) -> PathBuf {
+    let key = |id: &str, key: &str, scopes: &str| {
+        let hash = KeyDigest::of(key.as_bytes());
+        format!(
+            "  - key_id: {id}\n    hash: \"{hash}\"\n    scopes: [{scopes}]\n    \
+             expires_at: \"2500-01-01T00:00:00Z\"\n"
+        )
+    };
+    let keys = [
+        key("client", KEY, "\"chat:write\", \"models:read\""),
+        key("figures", METRICS_KEY, "\"metrics:read\""),
+    ];
+    fs::write(
+        folder.join("keys.yaml"),
+        format!("keys:\n{}", keys.concat()),
+    )
+    .unwrap();
+    fs::write(folder.join("upstream.key"), format!("{UPSTREAM_KEY}\n")).unwrap();
+    let server = "[server]\nlisten = \"127.0.0.1:0\"\n";
+    let lines = match lines.contains("[server]") {
+        true => lines.replace("[server]\n", server),
+        false => format!("{lines}\n{server}"),
+    };
+    // Without `[[models]]` first, later lines would belong to the model.
+    let path = folder.join("stockade.toml");
+    let rest = "[auth]\nkeys_file = \"keys.yaml\"\n[audit]\nfile = \"audit.jsonl\"\n\
+                on_overflow = \"block\"\n";
+    fs::write(&path, format!("{lines}\n{rest}")).unwrap();
+    path
+}

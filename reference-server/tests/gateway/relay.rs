@@ -1,0 +1,312 @@
+//! Requests that are relayed unchanged.
+
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use stockade_testkit::{
+    poll::until_async,
+    scripted_upstream::{Answer, Chat, ScriptedUpstream, Step},
+};
+
+use crate::gateway::{Gateway, KEY, UPSTREAM_KEY, chat, code, text};
+
+#[tokio::test]
+async fn the_upstream_gets_the_bytes_that_were_judged() {
+    let upstream = ScriptedUpstream::http1().await;
+    let gateway = Gateway::new(&upstream, "").await;
+    upstream.always(Chat::new("Hi").usage(7, 2).json());
+    // Spaces and escapes are kept; the alias becomes the model's name.
+    let body = "{ \"messages\":[{\"role\":\"user\",\"content\":\"\\u0048i \\\"model\\\": 1\"}], \
+                \"model\" : \"smaller\",\t\"vendor_option\": [1.0, 2e0] }";
+    let response = gateway.post("/v1/chat/completions", &json!({})).body(body);
+    let response = response.send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    let answer: Value = response.json().await.unwrap();
+    assert_eq!(answer["choices"][0]["message"]["content"], "Hi");
+
+    let request = &upstream.requests()[0];
+    assert_eq!(request.uri.path(), "/v1/chat/completions");
+    let expected = body.replace("\"smaller\"", "\"small\"");
+    assert_eq!(request.body, expected);
+    let headers = &request.headers;
+    assert_eq!(headers["authorization"], format!("Bearer {UPSTREAM_KEY}"));
+    assert!(!format!("{headers:?}").contains(KEY));
+    assert!(headers.contains_key("x-request-id"));
+    let record = gateway.record().await;
+    assert_eq!(
+        (
+            &record["prompt_tokens"],
+            &record["completion_tokens"],
+            &record["usage"]
+        ),
+        (&json!(7), &json!(2), &Value::Null)
+    );
+}
+
+#[tokio::test]
+async fn a_stream_passes_with_its_usage_removed() {
+    let upstream = ScriptedUpstream::http1().await;
+    let gateway = Gateway::new(&upstream, "").await;
+    upstream.always(Chat::pieces(["a", "b"]).usage(7, 2).stream());
+    let stream = text(gateway.chat(json!({"stream": true})).await).await;
+    assert!(stream.ends_with("data: [DONE]\n\n"), "{stream}");
+    assert!(!stream.contains("\"usage\":{"), "{stream}");
+    let sent: Value = serde_json::from_slice(&upstream.requests()[0].body).unwrap();
+    assert_eq!(sent["stream_options"], json!({"include_usage": true}));
+    let record = gateway.record().await;
+    assert_eq!(record["completion_tokens"], 2);
+    assert_eq!(record["usage"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_client_that_asks_for_the_usage_gets_it() {
+    let upstream = ScriptedUpstream::http1().await;
+    let gateway = Gateway::new(&upstream, "").await;
+    upstream.always(Chat::pieces(["a", "b"]).usage(7, 2).stream());
+    let fields = json!({"stream": true, "stream_options": {"include_usage": true}});
+    let stream = text(gateway.chat(fields).await).await;
+    assert!(stream.contains("\"usage\":{"), "{stream}");
+}
+
+#[tokio::test]
+async fn usage_that_the_upstream_does_not_report_is_estimated() {
+    for stream in [false, true] {
+        let upstream = ScriptedUpstream::http1().await;
+        let gateway = Gateway::new(&upstream, "").await;
+        let chat = Chat::pieces(["one ", "two ", "three"]).without_usage();
+        upstream.always(if stream { chat.stream() } else { chat.json() });
+        text(gateway.chat(json!({"stream": stream})).await).await;
+        let record = gateway.record().await;
+        assert_eq!(record["usage"], "estimated", "{record}");
+        assert!(record["prompt_tokens"].as_u64().unwrap() > 0, "{record}");
+        assert!(
+            record["completion_tokens"].as_u64().unwrap() >= 3,
+            "{record}"
+        );
+    }
+}
+
+// H05
+#[tokio::test]
+async fn each_fault_before_the_response_has_one_outcome() {
+    let partial = || Chat::new("Hi").json().half();
+    let lines = "[server]\nrequest_timeout_secs = 2\n[upstreams]\nmax_retries = 0\n\
+                 health_interval_secs = 0\nmax_response_mb = 1\n";
+    for (answer, expected) in [
+        (Answer::error(400), (400, "UPSTREAM_REJECTED")),
+        (Answer::error(401), (502, "UPSTREAM_FAILED")),
+        (Answer::error(404), (502, "UPSTREAM_FAILED")),
+        (Answer::rate_limited("7"), (503, "UPSTREAM_BUSY")),
+        (Answer::error(500), (502, "UPSTREAM_FAILED")),
+        (Answer::error(503), (503, "UPSTREAM_BUSY")),
+        (Answer::close_before_head(), (502, "UPSTREAM_FAILED")),
+        (Answer::reset_before_head(), (502, "UPSTREAM_FAILED")),
+        (
+            Answer::redirect("http://169.254.169.254/"),
+            (502, "UPSTREAM_FAILED"),
+        ),
+        (Answer::huge_head(1 << 20), (502, "UPSTREAM_FAILED")),
+        (partial(), (502, "UPSTREAM_FAILED")),
+        (Answer::json("{\"choices\":"), (502, "UPSTREAM_FAILED")),
+        (
+            Chat::new("Hi").json().content_type("text/html"),
+            (502, "UPSTREAM_FAILED"),
+        ),
+        (Chat::new("Hi").json().gzip(), (502, "UPSTREAM_FAILED")),
+        (Answer::json(vec![b' '; 2 << 20]), (502, "UPSTREAM_FAILED")),
+    ] {
+        let upstream = ScriptedUpstream::http1().await;
+        let gateway = Gateway::new(&upstream, lines).await;
+        let shown = format!("{answer:.100?}");
+        upstream.always(answer);
+        let response = gateway.chat(json!({})).await;
+        let retry_after = response.headers().contains_key("retry-after");
+        let (status, was) = code(response).await;
+        assert_eq!((status, was.as_str()), expected, "{shown}");
+        assert_eq!(retry_after, status == 503, "{shown}");
+        let record = gateway.record().await;
+        assert_eq!(record["code"], expected.1, "{record}");
+        assert_eq!(record["completion_tokens"], 0, "{record}");
+        assert_eq!(upstream.requests().len(), 1, "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn each_fault_inside_a_stream_ends_it_with_an_error() {
+    let start = || Chat::pieces(["a", "b", "c"]).usage(7, 3).stream();
+    let lines = "[server]\nrequest_timeout_secs = 2\n[upstreams]\nidle_timeout_secs = 1\n\
+                 health_interval_secs = 0\n";
+    for (answer, expected) in [
+        (start().cut_after(2, Step::Close), "UPSTREAM_FAILED"),
+        (start().cut_after(2, Step::Reset), "UPSTREAM_FAILED"),
+        (start().cut_after(2, Step::Stall), "UPSTREAM_TIMEOUT"),
+        (
+            Answer::events(["data: {\"choices\":[]}\n\n"]),
+            "UPSTREAM_FAILED",
+        ),
+        (Answer::events(["data: nonsense\n\n"]), "UPSTREAM_FAILED"),
+        (Answer::events(["data: {\"choices\""]), "UPSTREAM_FAILED"),
+        (
+            Answer::endless("data: {\"choices\":[]}\n\n"),
+            "MODEL_TIMEOUT",
+        ),
+    ] {
+        let upstream = ScriptedUpstream::http1().await;
+        let gateway = Gateway::new(&upstream, lines).await;
+        let shown = format!("{answer:.100?}");
+        upstream.always(answer);
+        let response = gateway.chat(json!({"stream": true})).await;
+        assert_eq!(response.status(), 200, "{shown}");
+        let stream = text(response).await;
+        let last = stream.trim_end().rsplit("data: ").next().unwrap();
+        let last: Value = serde_json::from_str(last).expect(&stream);
+        assert_eq!(last["error"]["code"], expected, "{shown}");
+        assert!(!stream.contains("[DONE]"), "{stream}");
+        let record = gateway.record().await;
+        assert_eq!(
+            (&record["code"], &record["outcome"]),
+            (&json!(expected), &json!("failed"))
+        );
+        assert_eq!(record["usage"], "estimated", "{record}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_of_the_upstream_inside_a_stream_passes_and_is_recorded() {
+    let upstream = ScriptedUpstream::http1().await;
+    let gateway = Gateway::new(&upstream, "").await;
+    upstream.always(Answer::events([
+        "data: {\"error\":{\"message\":\"out of memory\"}}\n\n",
+    ]));
+    let stream = text(gateway.chat(json!({"stream": true})).await).await;
+    assert!(stream.contains("out of memory"), "{stream}");
+    assert_eq!(gateway.record().await["code"], "UPSTREAM_FAILED");
+}
+
+#[tokio::test]
+async fn slow_bytes_arrive_as_they_are() {
+    let upstream = ScriptedUpstream::http1().await;
+    let gateway = Gateway::new(&upstream, "").await;
+    upstream.always(
+        Chat::pieces(["a"])
+            .usage(7, 1)
+            .stream()
+            .slow(Duration::from_micros(200)),
+    );
+    let stream = text(gateway.chat(json!({"stream": true})).await).await;
+    assert!(stream.ends_with("data: [DONE]\n\n"), "{stream}");
+    assert_eq!(gateway.record().await["completion_tokens"], 1);
+}
+
+// R10
+#[tokio::test]
+async fn a_client_that_leaves_cancels_the_upstream() {
+    for http2 in [false, true] {
+        let upstream = match http2 {
+            true => ScriptedUpstream::http2().await,
+            false => ScriptedUpstream::http1().await,
+        };
+        let url = upstream.url();
+        let gateway = Gateway::with(&format!(
+            "[[models]]\nname = \"small\"\nupstream = [{{ url = \"{url}\", http2 = {http2} }}]\n\
+             [upstreams]\nhealth_interval_secs = 0\n"
+        ))
+        .await;
+        upstream.always(Chat::pieces(["a"; 3]).stream().cut_after(2, Step::Stall));
+        let mut stream = gateway.chat(json!({"stream": true})).await.bytes_stream();
+        stream.next().await.unwrap().unwrap();
+        let left = Instant::now();
+        drop(stream);
+        until_async("the upstream sees it", async || {
+            upstream.requests()[0].client_left.is_some()
+        })
+        .await;
+        let seen = upstream.requests()[0].client_left.unwrap();
+        assert!(seen.duration_since(left) < Duration::from_millis(100));
+        let record = gateway.record().await;
+        assert_eq!(record["usage"], "estimated", "{record}");
+    }
+}
+
+#[tokio::test]
+async fn an_unavailable_upstream_shows_in_health_and_metrics() {
+    let upstream = ScriptedUpstream::http1().await;
+    let lines = "[upstreams]\nmax_retries = 0\nhealth_interval_secs = 0\nbreaker_failures = 2\n";
+    let gateway = Gateway::new(&upstream, lines).await;
+    upstream.always(Answer::error(503));
+    for _ in 0..2 {
+        assert_eq!(gateway.chat(json!({})).await.status(), 503);
+    }
+    let response = gateway.chat(json!({})).await;
+    assert!(response.headers().contains_key("retry-after"));
+    assert_eq!(
+        code(response).await,
+        (503, "UPSTREAM_UNAVAILABLE".to_owned())
+    );
+    assert_eq!(upstream.requests().len(), 2, "the breaker is open");
+    let state = gateway.upstream_state().await;
+    assert_eq!(
+        (&state["breaker"], &state["url"]),
+        (&json!("open"), &json!(upstream.url()))
+    );
+    assert_eq!(
+        gateway.get("/health/ready").send().await.unwrap().status(),
+        503
+    );
+    let metrics = gateway.metrics().await;
+    assert!(
+        metrics.contains("stockade_upstream_breaker_state"),
+        "{metrics}"
+    );
+}
+
+#[tokio::test]
+async fn misspelt_fields_and_unknown_models_never_reach_the_upstream() {
+    let upstream = ScriptedUpstream::http1().await;
+    let gateway = Gateway::new(&upstream, "").await;
+    for (fields, expected) in [
+        (json!({"max_token": 5}), (400, "UNKNOWN_PARAMETER")),
+        (
+            json!({"max_tokens": 1_000_000}),
+            (400, "VALUE_OUT_OF_RANGE"),
+        ),
+        (json!({"model": "large"}), (404, "MODEL_NOT_FOUND")),
+    ] {
+        let shown = fields.to_string();
+        let (status, was) = code(gateway.chat(fields).await).await;
+        assert_eq!((status, was.as_str()), expected, "{shown}");
+    }
+    assert!(upstream.requests().is_empty());
+}
+
+// I01
+#[tokio::test]
+async fn remote_images_never_reach_the_upstream() {
+    let upstream = ScriptedUpstream::http1().await;
+    let gateway = Gateway::new(&upstream, "").await;
+    let image = json!({"type": "image_url", "image_url": {"url": "http://169.254.169.254/"}});
+    let body = chat(json!({"messages": [{"role": "user", "content": [image]}]}));
+    let response = gateway
+        .post("/v1/chat/completions", &body)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 400);
+    assert!(upstream.requests().is_empty());
+}
+
+#[tokio::test]
+async fn the_trace_of_the_client_is_continued() {
+    let upstream = ScriptedUpstream::http1().await;
+    let gateway = Gateway::new(&upstream, "").await;
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let request = gateway.post("/v1/chat/completions", &chat(json!({})));
+    let request = request
+        .header("traceparent", parent)
+        .header("cookie", "a=b");
+    assert_eq!(request.send().await.unwrap().status(), 200);
+    let sent = &upstream.requests()[0].headers;
+    assert_eq!(sent["traceparent"], parent);
+    assert!(!sent.contains_key("cookie"));
+}
