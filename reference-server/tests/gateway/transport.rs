@@ -63,7 +63,7 @@ fn chat_of(fairness_key: u64, text: &str) -> UpstreamRequest {
     UpstreamRequest {
         body: RequestBody {
             bytes: Bytes::from(text.to_owned()),
-            model: None,
+            ..RequestBody::default()
         },
         fairness_key,
         ..chat()
