@@ -1,8 +1,9 @@
 //! `stockade-server demo`: generates a model, a key and a configuration, and serves them.
 
 use std::{
-    fs, io,
-    net::SocketAddr,
+    fs,
+    io::{self, Write as _},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
 };
 
@@ -26,11 +27,14 @@ use console::ConsoleReporter;
 
 /// The name of the demo's model, for clients.
 const NAME: &str = "demo";
+/// The name of the same model over an upstream, which is this server itself.
+const UPSTREAM_NAME: &str = "demo-upstream";
 
 /// Generate a tiny model, a key and a configuration in a temporary directory, and serve them
 ///
-/// The tiny model has random weights and answers gibberish; everything else is real. Use --model
-/// to serve a real model instead, for example Hcompany/Holo1.5-7B.
+/// The tiny model has random weights and answers gibberish; everything else is real. It is served
+/// twice: in this process, and over an upstream, which is this server itself. Use --model to serve
+/// a real model instead, for example Hcompany/Holo1.5-7B.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
     /// Keep the files in this directory; by default they are removed on exit
@@ -50,7 +54,8 @@ pub(crate) struct DemoArgs {
 pub(crate) async fn run(args: DemoArgs) -> Result<(), StartError> {
     // The directory is removed on return, so a signal must stop the server, not the process.
     let folder = DemoDir::make(args.dir)?;
-    let key = write_files(folder.path(), &args.model, args.listen, args.seed).await?;
+    let listen = with_port(args.listen)?;
+    let key = write_files(folder.path(), &args.model, listen, args.seed).await?;
     let config = Config::read(&folder.path().join(CONFIG), &Environment::from_process())?;
     logging::init(&config.log);
     let reporter = ConsoleReporter {
@@ -67,6 +72,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), StartError> {
 
 const CONFIG: &str = "stockade.toml";
 const KEYS: &str = "keys.yaml";
+const UPSTREAM_KEY: &str = "upstream.key";
 const MODEL: &str = "model";
 
 /// The directory of the demo's files.
@@ -86,7 +92,7 @@ impl DemoDir {
         };
         fs::create_dir_all(&dir).map_err(|error| cannot_write(&dir, &error))?;
         // A key file that is in use must not be overwritten.
-        for name in [CONFIG, KEYS] {
+        for name in [CONFIG, KEYS, UPSTREAM_KEY] {
             if dir.join(name).exists() {
                 let config = dir.join(CONFIG);
                 return Err(StartError::new(format!(
@@ -130,20 +136,63 @@ async fn write_files(
     };
     let id = NAME.parse().expect("a literal id");
     let scopes = "chat:write models:read".parse().expect("literal scopes");
-    let key = key::add(&folder.join(KEYS), id, scopes, None).await?;
+    let keys = folder.join(KEYS);
+    let key = key::add(&keys, id, scopes, None).await?;
+    write_upstream_key(folder, &keys).await?;
 
     let source = toml::Value::from(source);
+    let upstream = upstream_url(listen);
     let config = format!(
         "# Created by `stockade-server demo`. Serve it again with\n\
          # `stockade-server serve --config stockade.toml`.\n\
          [server]\nlisten = \"{listen}\"\n\n\
-         [model]\nsource = {source}\nname = \"{NAME}\"\n\n\
+         [[models]]\nname = \"{NAME}\"\nsource = {source}\n\n\
+         # The same model over HTTP: in place of this server's own URL, set that of vLLM,\n\
+         # llama.cpp, Ollama or any other server with an OpenAI-compatible API.\n\
+         [[models]]\nname = \"{UPSTREAM_NAME}\"\n\
+         upstream = [{{ url = \"{upstream}\", api_key_file = \"{UPSTREAM_KEY}\", model = \
+         \"{NAME}\" }}]\n\n\
          [auth]\nkeys_file = \"{KEYS}\"\n\n\
          [log]\nformat = \"text\"\n"
     );
     let path = folder.join(CONFIG);
     fs::write(&path, config).map_err(|error| cannot_write(&path, &error))?;
     Ok(key)
+}
+
+/// Creates the key that this server sends to itself.
+async fn write_upstream_key(folder: &Path, keys: &Path) -> Result<(), StartError> {
+    let id = "upstream".parse().expect("a literal id");
+    let scopes = "chat:write models:read".parse().expect("literal scopes");
+    let key = key::add(keys, id, scopes, None).await?;
+    let path = folder.join(UPSTREAM_KEY);
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let written = options.open(&path);
+    let written = written.and_then(|mut file| writeln!(file, "{}", key.expose()));
+    written.map_err(|error| cannot_write(&path, &error))
+}
+
+/// The base URL of this server, for itself.
+fn upstream_url(listen: SocketAddr) -> String {
+    let mut address = listen;
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    format!("http://{address}/v1")
+}
+
+/// The address with a free port in place of port 0, because the configuration has the URL of this
+/// server.
+fn with_port(listen: SocketAddr) -> Result<SocketAddr, StartError> {
+    if listen.port() != 0 {
+        return Ok(listen);
+    }
+    TcpListener::bind(listen)
+        .and_then(|listener| listener.local_addr())
+        .map_err(|error| StartError::new(format!("cannot listen on {listen}: {error}")))
 }
 
 fn cannot_write(path: &Path, error: &io::Error) -> StartError {

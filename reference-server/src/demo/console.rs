@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use indicatif::{ProgressBar, ProgressStyle};
 use stockade_key_auth::GeneratedKey;
 
-use super::{NAME, sample_image};
+use super::{NAME, UPSTREAM_NAME, sample_image};
 use crate::{
     cli::print,
     serve::{LogReporter, ProgressReporter},
@@ -89,7 +89,8 @@ impl ConsoleReporter {
 Stockade is up at {base}
 
   files  {folder} ({fate})
-  model  {model}
+  model  {NAME}: {model}
+         {UPSTREAM_NAME}: the same over HTTP, as from vLLM or llama.cpp
   key    {key}
 
 Ask about an image and stream the answer:

@@ -54,7 +54,8 @@ def server(demo_text):
         keys[key_id] = add_key(folder, key_id)
     expire(folder, "expired")
     config = folder / "stockade.toml"
-    config.write_text(config.read_text().replace("[model]\n", "[model]\n" + ONE_AT_A_TIME))
+    name = 'name = "demo"\n'
+    config.write_text(config.read_text().replace(name, name + ONE_AT_A_TIME))
     yield from serve(config, keys)
 
 
