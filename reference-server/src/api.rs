@@ -16,13 +16,11 @@ use stockade::Fence;
 use crate::{blocking_pool::BlockingPool, config::UnknownFields, models::Models, server::Sources};
 
 mod body;
-mod chat;
+mod generate;
 mod health;
 mod models;
 pub(crate) mod refusals;
 mod relay;
-
-pub(crate) use chat::ChatLimits;
 
 /// The paths of the routes, shared by the router and the fence's rules.
 pub(crate) mod routes {
@@ -81,7 +79,7 @@ pub(crate) fn router(models: Models, fence: Fence, sources: Sources, limits: Api
         .route(routes::LIVE, get(health::live))
         .route(routes::READY, get(health::ready))
         .route(routes::DETAILS, get(health::details))
-        .route(routes::CHAT, post(chat::chat))
+        .route(routes::CHAT, post(generate::chat))
         .route(routes::MODELS, get(models::list))
         .route(routes::MODEL, get(models::retrieve))
         .with_state(api)

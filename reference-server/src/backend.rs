@@ -151,6 +151,14 @@ impl UsageMeter {
         }
     }
 
+    /// The usage so far.
+    pub(crate) fn usage(&self) -> Usage {
+        let used = self.0.as_ref().and_then(RequestContext::usage);
+        let used = used.unwrap_or_default();
+        let count = |tokens| usize::try_from(tokens).unwrap_or(usize::MAX);
+        Usage::new(count(used.prompt_tokens), count(used.completion_tokens))
+    }
+
     /// Reports the final usage after a failure of the model: the tokens delivered until then, and
     /// the prompt if any token was delivered.
     pub(crate) fn fail(&self, delivered: u64) {

@@ -3,5 +3,61 @@
 //!
 //! Everything here is pure: bytes in, values out. Handlers read bodies and send responses.
 
+mod bounded_vec;
 pub mod chat;
+mod extensions;
+mod field_rules;
+mod images;
+mod json;
+mod limits;
+mod object_body;
+mod refusals;
+mod request;
+mod response;
+#[cfg(test)]
+mod round_trips;
+mod sampling;
 mod sse;
+mod string_or;
+mod tools;
+mod unknown_fields;
+mod value_kind;
+
+use stockade_core::refusal::Refusal;
+
+use crate::backend::RelayApi;
+
+pub(crate) use limits::ChatLimits;
+pub(crate) use request::{DialectRequest, ReadContext};
+pub(crate) use response::{Frame, ResponseHead, ResponseWriter};
+pub(crate) use unknown_fields::IGNORED_HEADER;
+
+/// The API that a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// OpenAI's chat completions.
+    Chat,
+}
+
+impl Dialect {
+    /// The API of upstreams that have this dialect themselves.
+    pub(crate) fn relay_api(self) -> RelayApi {
+        match self {
+            Self::Chat => RelayApi::Chat,
+        }
+    }
+
+    /// Reads a request, and validates everything that needs neither the model nor a decoder.
+    ///
+    /// # Errors
+    /// Returns a refusal that names the field.
+    pub(crate) fn read(
+        self,
+        body: &[u8],
+        context: ReadContext<'_>,
+    ) -> Result<DialectRequest, Refusal> {
+        match self {
+            Self::Chat => chat::read(body, context),
+        }
+    }
+}

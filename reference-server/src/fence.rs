@@ -20,7 +20,7 @@ mod log_sink;
 mod rules;
 
 pub(crate) use body_limit::BodyLimit;
-pub(crate) use deadline::{Deadline, DeadlinePolicy};
+pub(crate) use deadline::{Deadline, DeadlinePassed, DeadlinePolicy};
 pub(crate) use host::HostGuard;
 
 use crate::{LogFormat, StartError};

@@ -6,8 +6,8 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 use crate::backend::{MistralRs, MistralRsConfig};
 use crate::{
     Config, ModelConfig, StartError,
-    api::ChatLimits,
     backend::{Backend, Phase, Status, Upstream},
+    dialect::ChatLimits,
 };
 
 /// A served model.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{body::Body, response::Response};
 use http::{
-    HeaderValue, Request, StatusCode,
+    HeaderName, HeaderValue, Request, StatusCode,
     header::{ALLOW, CONTENT_TYPE},
     request::Parts,
 };
@@ -82,12 +82,15 @@ pub(crate) fn sse_data(refusal: &Refusal) -> String {
     String::from_utf8_lossy(&body).into_owned()
 }
 
-/// The response took longer than the configured timeout.
+/// Tells the SDKs of OpenAI and Anthropic whether to repeat a request.
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// The response took longer than the configured timeout. A retry would repeat the work.
 pub(crate) fn model_timeout() -> Refusal {
     let text = "the model did not finish in time: ask for fewer tokens, or try again later";
-    Refusal::new(RefusalKind::Unavailable, text)
+    Refusal::new(RefusalKind::GatewayTimeout, text)
         .with_code("MODEL_TIMEOUT")
-        .retry_after(Duration::from_secs(10))
+        .with_header(SHOULD_RETRY, HeaderValue::from_static("false"))
 }
 
 /// The server is shutting down, and the grace period is over.

@@ -61,6 +61,14 @@ impl Completion {
         }
     }
 
+    /// Whether nothing has been generated.
+    pub(crate) fn is_empty(&self) -> bool {
+        let is_empty = |choice: &Choice| {
+            choice.text.is_empty() && choice.reasoning.is_empty() && choice.tool_calls.is_empty()
+        };
+        self.choices.iter().all(is_empty)
+    }
+
     fn choice(&mut self, index: u32) -> &mut Choice {
         at(&mut self.choices, index)
     }

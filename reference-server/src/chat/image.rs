@@ -23,6 +23,13 @@ pub struct Image {
     pub(crate) param: String,
 }
 
+impl Image {
+    /// The path of the image in the request, such as `messages[0].content[1].image_url`.
+    pub fn param(&self) -> &str {
+        &self.param
+    }
+}
+
 /// An image file whose type and size have been validated.
 #[derive(Clone, Debug)]
 pub(crate) struct EncodedImage(ValidatedImage);

@@ -18,9 +18,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::refusals;
 
+/// How much later the deadline is enforced for a handler, so that one that observes it itself can
+/// still respond.
+const MARGIN: Duration = Duration::from_millis(250);
+
 /// The deadline of a response: its timeout, or the end of the shutdown's grace period.
 ///
-/// [`enforce`] applies it to the response head; a handler that streams applies it to its body.
+/// [`enforce`] applies it to the response head, [`MARGIN`] later. A handler that generates text
+/// observes it itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Deadline {
     instant: Instant,
@@ -33,11 +38,34 @@ impl Deadline {
         self.instant
     }
 
-    /// Resolves when the deadline passes, with the refusal for the client.
-    pub(crate) async fn passed(&self) -> Refusal {
+    /// Resolves when the deadline passes.
+    pub(crate) async fn passed(&self) -> DeadlinePassed {
+        self.passed_after(Duration::ZERO).await
+    }
+
+    async fn passed_after(&self, margin: Duration) -> DeadlinePassed {
         tokio::select! {
-            () = time::sleep_until(self.instant) => refusals::model_timeout(),
-            () = self.abort.cancelled() => refusals::server_stopping(),
+            () = time::sleep_until(self.instant + margin) => DeadlinePassed::Timeout,
+            () = self.abort.cancelled() => DeadlinePassed::Stopping,
+        }
+    }
+}
+
+/// Why a deadline has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DeadlinePassed {
+    /// The response took too long.
+    Timeout,
+    /// The server is stopping.
+    Stopping,
+}
+
+impl DeadlinePassed {
+    /// The refusal for the client.
+    pub(crate) fn refusal(self) -> Refusal {
+        match self {
+            Self::Timeout => refusals::model_timeout(),
+            Self::Stopping => refusals::server_stopping(),
         }
     }
 }
@@ -68,7 +96,7 @@ pub(super) async fn enforce(
         response = response => response.unwrap_or_else(|_panic| {
             refusals::respond(&refusals::internal("a handler panicked"), &head)
         }),
-        refusal = deadline.passed() => refusals::respond(&refusal, &head),
+        passed = deadline.passed_after(MARGIN) => refusals::respond(&passed.refusal(), &head),
     };
     match refusals::from_framework(&response) {
         None => response,

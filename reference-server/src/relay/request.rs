@@ -85,7 +85,7 @@ impl RelayRequest<'_> {
                 context: context.clone(),
                 prompt_estimate,
                 removes_usage,
-                cut: Box::pin(async move { deadline.passed().await }),
+                cut: Box::pin(async move { deadline.passed().await.refusal() }),
             },
         )
     }

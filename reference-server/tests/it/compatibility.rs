@@ -37,9 +37,22 @@ async fn accepts_values_without_effect() {
 
 // FH09
 #[tokio::test]
+async fn lists_extensions_without_effect() {
+    let server = server("").await;
+    let fields = json!({"chat_template_kwargs": {"enable_thinking": false}, "top_k": 5});
+    let answer = server.chat_with(fields).await;
+    assert_eq!(answer.status(), 200);
+    assert_eq!(
+        answer.headers()["x-stockade-ignored"],
+        "chat_template_kwargs"
+    );
+}
+
+// FH09
+#[tokio::test]
 async fn refuses_unknown_fields_unless_configured_to_ignore_them() {
     let unknown = || {
-        let mut body = chat_body(json!("hello"), json!({"top_k": 5, "max_tokens": 8}));
+        let mut body = chat_body(json!("hello"), json!({"weight": 5, "max_tokens": 8}));
         body["messages"][0]["weight"] = json!(1);
         body
     };
@@ -48,9 +61,9 @@ async fn refuses_unknown_fields_unless_configured_to_ignore_them() {
     assert_eq!(answer.status(), 400);
     let body: Value = answer.json().await.unwrap();
     assert_eq!(body["error"]["code"], "UNKNOWN_PARAMETER", "{body}");
-    assert_eq!(body["error"]["param"], "top_k", "{body}");
+    assert_eq!(body["error"]["param"], "weight", "{body}");
     let mut only_message = unknown();
-    only_message.as_object_mut().unwrap().remove("top_k");
+    only_message.as_object_mut().unwrap().remove("weight");
     let body: Value = strict.chat(&only_message).await.json().await.unwrap();
     assert_eq!(body["error"]["param"], "messages[0].weight", "{body}");
 
@@ -71,12 +84,12 @@ async fn refuses_unknown_fields_unless_configured_to_ignore_them() {
         assert!(exposed.unwrap().contains("x-stockade-ignored"));
         assert_eq!(
             answer.headers()["x-stockade-ignored"],
-            "top_k, messages[0].weight"
+            "weight, messages[0].weight"
         );
     }
     // Unsupported fields are still refused.
-    let tools = lenient
-        .chat_with(json!({"tools": [{"type": "function"}]}))
+    let functions = lenient
+        .chat_with(json!({"functions": [{"name": "f"}]}))
         .await;
-    assert_eq!(tools.status(), 400);
+    assert_eq!(functions.status(), 400);
 }

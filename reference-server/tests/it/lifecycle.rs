@@ -123,12 +123,30 @@ async fn failures_of_the_backend_have_codes() {
             (500, "ENGINE_FAILED"),
         ),
         (Script::Panic, "", (500, "INTERNAL_ERROR")),
-        (Script::Hang, second, (503, "MODEL_TIMEOUT")),
-        (Script::Stall, second, (503, "MODEL_TIMEOUT")),
+        (Script::Hang, second, (504, "MODEL_TIMEOUT")),
+        (Script::Prefill, second, (504, "MODEL_TIMEOUT")),
     ] {
         let (status, code) = refused(script, lines).await;
         assert_eq!((status, code.as_str()), expected);
     }
+}
+
+// H05
+#[tokio::test]
+async fn a_timeout_returns_what_the_model_has_generated() {
+    let second = "[server]\nrequest_timeout_secs = 1\n";
+    let backend = ScriptedBackend::new(Script::Stall);
+    let running = backend.running();
+    let server = TestServer::with(Arc::new(backend), second).await;
+    let response = server.chat_with(json!({})).await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["x-stockade-timeout"], "1");
+    let answer: Value = response.json().await.unwrap();
+    let choice = &answer["choices"][0];
+    assert_eq!(choice["message"]["content"], "some");
+    assert_eq!(choice["finish_reason"], "length");
+    assert_eq!(answer["usage"]["completion_tokens"], 1);
+    wait_until(&running, 0).await;
 }
 
 #[tokio::test]

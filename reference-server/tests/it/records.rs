@@ -116,7 +116,7 @@ async fn each_outcome_of_a_chat_has_one_record() {
             Script::Hang,
             &second,
             json!({}),
-            503,
+            504,
             "completed",
             json!("MODEL_TIMEOUT"),
         ),

@@ -128,7 +128,11 @@ async fn refuses_fields_by_name() {
             400,
             "max_tokens",
         ),
-        (chat_body(json!("a"), json!({"tools": [{}]})), 400, "tools"),
+        (
+            chat_body(json!("a"), json!({"tools": [{}]})),
+            400,
+            "tools[0].type",
+        ),
         (
             chat_body(json!("a"), json!({"max_token": 1})),
             400,

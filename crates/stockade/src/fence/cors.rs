@@ -29,7 +29,7 @@ use crate::{ConfigError, CorsConfig};
 
 /// Headers of the fence and of OpenAI's API that a page can read only if they are exposed
 /// (Fetch, "CORS-safelisted response-header name").
-const EXPOSED: [HeaderName; 16] = [
+const EXPOSED: [HeaderName; 17] = [
     header::ALLOW,
     header::RETRY_AFTER,
     header::WWW_AUTHENTICATE,
@@ -46,6 +46,7 @@ const EXPOSED: [HeaderName; 16] = [
     HeaderName::from_static("x-ratelimit-reset-tokens"),
     HeaderName::from_static("x-request-id"),
     HeaderName::from_static("x-stockade-ignored"),
+    HeaderName::from_static("x-stockade-timeout"),
 ];
 
 /// The `Vary` of tower-http, which separates the cached responses of different origins.

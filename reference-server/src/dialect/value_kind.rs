@@ -9,7 +9,7 @@ use serde::{
 
 /// The kind of the value of a field that the API does not read.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::api::chat) enum ValueKind {
+pub(in crate::dialect) enum ValueKind {
     /// `null`.
     Null,
     /// `false`, `0`, `""`, `[]`.

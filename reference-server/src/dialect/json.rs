@@ -1,24 +1,26 @@
-//! Parses the body of a chat request, and converts errors to refusals.
+//! Parses the body of a request, and converts errors to refusals.
 
+use serde::Deserialize;
 use serde_json::error::Category;
 use stockade_core::refusal::{Refusal, RefusalKind};
-
-use super::body::ChatBody;
 
 /// The maximum length of a path that an error repeats.
 const MAX_PATH: usize = 128;
 
-/// Parses the body of a chat request.
+/// Parses the body of a request.
 ///
 /// # Errors
 /// Returns a refusal that names the field. It never repeats a value of the request, nor a name
 /// that is long or has unusual characters.
-pub(super) fn parse(body: &[u8]) -> Result<ChatBody<'_>, Refusal> {
+pub(super) fn parse<'a, T>(body: &'a [u8]) -> Result<T, Refusal>
+where
+    T: Deserialize<'a>,
+{
     let mut json = serde_json::Deserializer::from_slice(body);
-    let chat = serde_path_to_error::deserialize(&mut json)
+    let value = serde_path_to_error::deserialize(&mut json)
         .map_err(|error| refuse(&error.path().to_string(), error.inner()))?;
     json.end().map_err(|error| refuse(".", &error))?;
-    Ok(chat)
+    Ok(value)
 }
 
 fn refuse(path: &str, error: &serde_json::Error) -> Refusal {
@@ -101,10 +103,10 @@ impl ParseError {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::chat::ChatBody, *};
 
     fn refusal(body: &str) -> (Option<String>, String) {
-        let refusal = parse(body.as_bytes()).err().expect(body);
+        let refusal = parse::<ChatBody<'_>>(body.as_bytes()).err().expect(body);
         assert_eq!(refusal.kind(), RefusalKind::Invalid);
         (
             refusal.param().map(str::to_owned),
@@ -131,7 +133,8 @@ mod tests {
                 r#"{"messages":[{"role":"user","content":3}]}"#,
                 "messages[0].content",
             ),
-            (r#"{"messages":[{"content":"a"}]}"#, "messages[0].role"),
+            (r#"{"tools":[{"type":"function"}]}"#, "tools[0].function"),
+            (r#"{"logit_bias":{"a":1}}"#, "logit_bias"),
             (
                 r#"{"messages":[{"role":"user","content":[{"text":"a"}]}]}"#,
                 "messages[0].content[0].type",
@@ -151,7 +154,8 @@ mod tests {
         for body in [
             r#"{"messages":"c2VjcmV0, expected c2VjcmV0"}"#,
             r#"{"temperature":"c2VjcmV0"}"#,
-            &format!(r#"{{"messages":[{{"{}":1}}]}}"#, "c2VjcmV0".repeat(20)),
+            &format!(r#"{{"logit_bias":{{"{}":1}}}}"#, "c2VjcmV0".repeat(20)),
+            r#"{"logit_bias":{"1":"c2VjcmV0"}}"#,
         ] {
             let (_, message) = refusal(body);
             assert!(!message.contains("c2VjcmV0"), "{message}");

@@ -1,4 +1,4 @@
-//! Unknown fields of a chat.
+//! Unknown and ignored fields.
 //!
 //! By default they are refused, as OpenAI does, with the nearest known name: a misspelt
 //! `max_token` must not cost a full-length completion, and clients that use extensions of other
@@ -9,11 +9,11 @@ use std::fmt::Write;
 use http::{HeaderName, HeaderValue};
 use stockade_core::refusal::{Refusal, RefusalKind};
 
-use super::body::ValueKind;
+use super::value_kind::ValueKind;
 use crate::config::UnknownFields;
 
 /// The response header with the names of the ignored fields.
-pub(super) const IGNORED_HEADER: HeaderName = HeaderName::from_static("x-stockade-ignored");
+pub(crate) const IGNORED_HEADER: HeaderName = HeaderName::from_static("x-stockade-ignored");
 
 /// The maximum length of a field name that a response repeats.
 const MAX_NAME: usize = 64;
@@ -22,7 +22,7 @@ const MAX_NAMES: usize = 16;
 
 /// Refuses or ignores unknown fields, and collects the names of the ignored ones.
 #[derive(Debug)]
-pub(super) struct UnknownFieldHandler {
+pub(crate) struct UnknownFieldHandler {
     policy: UnknownFields,
     names: Vec<String>,
     /// The number of ignored fields that are not listed by name.
@@ -62,7 +62,8 @@ impl UnknownFieldHandler {
         }
     }
 
-    fn ignore(&mut self, name: &str, path: &str) {
+    /// Lists a field of the object at `path` that has no effect.
+    pub(crate) fn ignore(&mut self, name: &str, path: &str) {
         if !is_plain(name) || self.names.len() == MAX_NAMES {
             self.unnamed += 1;
         } else {
@@ -71,7 +72,7 @@ impl UnknownFieldHandler {
     }
 
     /// The value of [`IGNORED_HEADER`]; `None` if no field was ignored.
-    pub(super) fn header(&self) -> Option<HeaderValue> {
+    pub(crate) fn header(&self) -> Option<HeaderValue> {
         if self.names.is_empty() && self.unnamed == 0 {
             return None;
         }
@@ -115,7 +116,8 @@ fn is_plain(name: &str) -> bool {
     (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(plain)
 }
 
-fn join(path: &str, name: &str) -> String {
+/// The path of a field of the object at `path`, which is empty for the body.
+pub(super) fn join(path: &str, name: &str) -> String {
     match path {
         "" => name.to_owned(),
         path => format!("{path}.{name}"),

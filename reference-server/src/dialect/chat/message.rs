@@ -1,18 +1,30 @@
 //! The messages of a chat, with images that are validated but not decoded.
 
-use stockade_core::refusal::{Refusal, RefusalReason};
+use stockade_core::refusal::Refusal;
 
-use super::{
-    body::{Content, MessageBody, Part, ValueKind},
-    unknown_fields::UnknownFieldHandler,
-    validated::invalid,
+use super::body::{MessageBody, PartBody, ToolCallBody};
+use crate::{
+    chat::{EncodedImage, Message, Part, Role, ToolCall},
+    dialect::{
+        field_rules::{FieldRules, NO_DEFAULTS},
+        images::ImageBudget,
+        refusals::{invalid, missing, unsupported},
+        string_or::StringOrList,
+        tools,
+        unknown_fields::UnknownFieldHandler,
+    },
 };
-use crate::chat::{EncodedImage, Image, ImageRejection, Message, Part as ChatPart, Role};
 
-/// The maximum number of images in a chat; a model may support fewer.
-const MAX_IMAGES: usize = 8;
-/// The maximum number of pixels of all images together, which bounds the memory of a request.
-const MAX_PIXELS: u64 = 80_000_000;
+/// The other fields of a message. The chat templates of the supported models do not use `name`.
+const FIELD_RULES: FieldRules = FieldRules {
+    own: MessageBody::FIELDS,
+    ignored: &["annotations", "name", "reasoning", "reasoning_content"],
+    unsupported: &[
+        ("audio", NO_DEFAULTS),
+        ("function_call", NO_DEFAULTS),
+        ("refusal", NO_DEFAULTS),
+    ],
+};
 
 /// Converts and validates the messages of a chat.
 ///
@@ -30,49 +42,13 @@ pub(super) fn convert_all(
     messages
         .map(|(at, message)| {
             let path = format!("messages[{at}]");
-            other_fields(&path, &message.other_fields, unknown)?;
+            FIELD_RULES.check(&path, &message.other_fields, unknown)?;
+            for (name, _) in &message.extensions {
+                unknown.ignore(name, &path);
+            }
             convert(&path, message, &mut budget)
         })
         .collect()
-}
-
-/// Fields that do not affect the completion. The chat templates of the supported models do not use
-/// `name`.
-const IGNORED_FIELDS: &[&str] = &["annotations", "cache_control", "name"];
-
-/// Fields that are not supported.
-const UNSUPPORTED_FIELDS: &[&str] = &[
-    "audio",
-    "function_call",
-    "refusal",
-    "tool_call_id",
-    "tool_calls",
-];
-
-/// Refuses the first unsupported field of a message.
-fn other_fields(
-    path: &str,
-    other_fields: &[(String, ValueKind)],
-    unknown: &mut UnknownFieldHandler,
-) -> Result<(), Refusal> {
-    for (name, value) in other_fields {
-        if IGNORED_FIELDS.contains(&name.as_str()) {
-            continue;
-        }
-        if !UNSUPPORTED_FIELDS.contains(&name.as_str()) {
-            let own = ["role", "content"].iter();
-            let known = own.chain(IGNORED_FIELDS).chain(UNSUPPORTED_FIELDS).copied();
-            unknown.handle(name, *value, path, known)?;
-        } else if !matches!(
-            value,
-            ValueKind::Null | ValueKind::Empty | ValueKind::EmptyObject
-        ) {
-            let text = "it is not supported by this server";
-            let refusal = invalid(format!("{path}.{name}"), text);
-            return Err(refusal.with_code("UNSUPPORTED_PARAMETER"));
-        }
-    }
-    Ok(())
 }
 
 fn convert(
@@ -80,53 +56,95 @@ fn convert(
     message: MessageBody<'_>,
     budget: &mut ImageBudget,
 ) -> Result<Message, Refusal> {
-    let role = match message.role.as_deref().unwrap_or_default() {
-        "system" | "developer" => Role::System,
-        "user" => Role::User,
-        "assistant" => Role::Assistant,
-        "tool" | "function" => {
-            let text = "tools are not supported by this server";
-            return Err(invalid(format!("{path}.role"), text));
-        }
-        _ => {
-            let text = "it must be one of system, developer, user, assistant";
-            return Err(invalid(format!("{path}.role"), text));
+    let Some(role) = message.role else {
+        return Err(missing(format!("{path}.role")));
+    };
+    let role = self::role(path, &role)?;
+    let tool_calls = message.tool_calls.map_or_else(Vec::new, |calls| calls.0);
+    if !tool_calls.is_empty() && role != Role::Assistant {
+        let text = "only assistant messages may have tool calls";
+        return Err(invalid(format!("{path}.tool_calls"), text));
+    }
+    let tool_call_id = match (role, message.tool_call_id) {
+        (Role::Tool, None) => return Err(missing(format!("{path}.tool_call_id"))),
+        (Role::Tool, id) => id,
+        (_, None) => None,
+        (_, Some(_)) => {
+            let text = "only tool messages may have it";
+            return Err(invalid(format!("{path}.tool_call_id"), text));
         }
     };
-    match message.content {
-        Content::Text(text) => Ok(Message::text(role, text)),
-        Content::Parts(parts) => {
+    let parts = match message.content {
+        // Clients send an empty text next to tool calls.
+        Some(StringOrList::String(text)) if text.is_empty() && !tool_calls.is_empty() => Vec::new(),
+        Some(StringOrList::String(text)) => vec![Part::Text(text.into_owned())],
+        Some(StringOrList::List(parts)) => {
             let parts = parts.into_iter().enumerate();
-            let parts = parts.map(|(at, part)| {
-                convert_part(role, part, format!("{path}.content[{at}]"), budget)
-            });
-            Ok(Message {
-                parts: parts.collect::<Result<_, _>>()?,
-                ..Message::text(role, "")
-            })
+            let convert =
+                |(at, part)| convert_part(role, part, format!("{path}.content[{at}]"), budget);
+            parts.map(convert).collect::<Result<_, _>>()?
         }
-        Content::Absent => {
+        None if !tool_calls.is_empty() => Vec::new(),
+        None => {
             let text = "it must be a string or an array of parts";
-            Err(invalid(format!("{path}.content"), text))
+            return Err(invalid(format!("{path}.content"), text));
         }
+    };
+    let calls = tool_calls.into_iter().enumerate();
+    let calls = calls.map(|(at, call)| convert_call(call, &format!("{path}.tool_calls[{at}]")));
+    Ok(Message {
+        role,
+        parts,
+        tool_calls: calls.collect::<Result<_, _>>()?,
+        tool_call_id,
+    })
+}
+
+fn role(path: &str, role: &str) -> Result<Role, Refusal> {
+    match role {
+        "system" | "developer" => Ok(Role::System),
+        "user" => Ok(Role::User),
+        "assistant" => Ok(Role::Assistant),
+        "tool" => Ok(Role::Tool),
+        "function" => Err(unsupported(
+            format!("{path}.role"),
+            "the role `function` is deprecated: use `tool` instead",
+        )),
+        _ => Err(invalid(
+            format!("{path}.role"),
+            "it must be one of system, developer, user, assistant, tool",
+        )),
     }
+}
+
+fn convert_call(call: ToolCallBody, path: &str) -> Result<ToolCall, Refusal> {
+    if call.kind.is_some_and(|kind| kind != "function") {
+        let text = "only calls of functions are supported";
+        return Err(unsupported(format!("{path}.type"), text));
+    }
+    tools::check_name(format!("{path}.function.name"), &call.function.name)?;
+    Ok(ToolCall {
+        id: call.id,
+        name: call.function.name,
+        arguments: call.function.arguments.unwrap_or_default(),
+    })
 }
 
 fn convert_part(
     role: Role,
-    part: Part<'_>,
+    part: PartBody<'_>,
     path: String,
     budget: &mut ImageBudget,
-) -> Result<ChatPart, Refusal> {
+) -> Result<Part, Refusal> {
     let (image, param) = match part {
-        Part {
+        PartBody {
             kind,
             text: Some(text),
             image_url: None,
             image: None,
             ..
-        } if kind == "text" => return Ok(ChatPart::Text(text)),
-        Part {
+        } if kind == "text" => return Ok(Part::Text(text)),
+        PartBody {
             kind,
             text: None,
             image_url: Some(image),
@@ -136,7 +154,7 @@ fn convert_part(
             EncodedImage::from_url(&image.url),
             format!("{path}.image_url{}", image.at),
         ),
-        Part {
+        PartBody {
             kind,
             text: None,
             image_url: None,
@@ -148,12 +166,10 @@ fn convert_part(
         ),
         part => return Err(invalid_part(&part.kind, &path)),
     };
-    if role != Role::User {
-        return Err(invalid(path, "only user messages may have images"));
+    if !matches!(role, Role::User | Role::Tool) {
+        return Err(invalid(path, "only user and tool messages may have images"));
     }
-    let file = image.map_err(|rejection| image_refusal(rejection, &param))?;
-    budget.spend(&file, &param)?;
-    Ok(ChatPart::Image(Image { file, param }))
+    budget.add(image, param)
 }
 
 /// The refusal of a part that has an unsupported type or the wrong fields.
@@ -174,39 +190,10 @@ fn invalid_part(kind: &str, path: &str) -> Refusal {
     }
 }
 
-/// The refusal of an image.
-fn image_refusal(rejection: ImageRejection, param: &str) -> Refusal {
-    invalid(param, rejection.message())
-        .with_code("INVALID_IMAGE")
-        .with_reason(RefusalReason::InvalidImage)
-}
-
-/// Counts the images and pixels of a chat.
-#[derive(Default)]
-struct ImageBudget {
-    images: usize,
-    pixels: u64,
-}
-
-impl ImageBudget {
-    fn spend(&mut self, image: &EncodedImage, param: &str) -> Result<(), Refusal> {
-        self.images += 1;
-        self.pixels += image.pixels();
-        if self.images > MAX_IMAGES {
-            return Err(invalid(param, "a request may have at most 8 images"));
-        }
-        if self.pixels > MAX_PIXELS {
-            let text = "the images of a request may have at most 80 megapixels in total";
-            return Err(invalid(param, text));
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{super::parse as body, *};
-    use crate::config::UnknownFields;
+    use super::{super::ChatBody, *};
+    use crate::{config::UnknownFields, dialect::json};
 
     /// A PNG of one red pixel.
     const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC";
@@ -214,7 +201,8 @@ mod tests {
     fn parse_messages(messages: &str) -> Result<Vec<Message>, Refusal> {
         let text = format!(r#"{{"messages":{messages}}}"#);
         let mut unknown = UnknownFieldHandler::new(UnknownFields::Refuse);
-        let messages = body::parse(text.as_bytes())?.messages.unwrap().0;
+        let body: ChatBody<'_> = json::parse(text.as_bytes())?;
+        let messages = body.messages.unwrap().0;
         convert_all(messages, &mut unknown)
     }
 
@@ -237,8 +225,8 @@ mod tests {
             .parts
             .iter()
             .map(|part| match part {
-                ChatPart::Text(text) => text,
-                ChatPart::Image(image) => image.param.as_str(),
+                Part::Text(text) => text,
+                Part::Image(image) => image.param.as_str(),
             })
             .collect();
         assert_eq!(
@@ -254,13 +242,46 @@ mod tests {
     }
 
     #[test]
+    fn reads_tool_calls_and_their_results() {
+        let messages = parse_messages(
+            r#"[{"role":"user","content":"a"},
+                {"role":"assistant","content":null,"reasoning_content":"hm","tool_calls":[
+                    {"id":"x","type":"function","function":{"name":"click","arguments":"{}"}}]},
+                {"role":"tool","tool_call_id":"x","content":[{"type":"text","text":"done"}]}]"#,
+        )
+        .ok()
+        .unwrap();
+        assert!(messages[1].parts.is_empty());
+        assert_eq!(messages[1].tool_calls[0].name, "click");
+        assert_eq!(messages[2].tool_call_id.as_deref(), Some("x"));
+        assert_eq!(messages[2].texts().collect::<Vec<_>>(), ["done"]);
+    }
+
+    #[test]
     fn refuses_invalid_messages_by_path() {
         let part = format!(r#"{{"type":"image","image":{{"b64":"{PNG}"}}}}"#);
         let nine = [part.as_str(); 9].join(",");
-        let cases: [(String, &str); 12] = [
+        let cases: [(String, &str); 17] = [
             (
                 r#"[{"role":"tool","content":"a"}]"#.into(),
+                "messages[0].tool_call_id",
+            ),
+            (
+                r#"[{"role":"function","content":"a"}]"#.into(),
                 "messages[0].role",
+            ),
+            (r#"[{"content":"a"}]"#.into(), "messages[0].role"),
+            (
+                r#"[{"role":"user","content":"a","tool_call_id":"a"}]"#.into(),
+                "messages[0].tool_call_id",
+            ),
+            (
+                r#"[{"role":"user","content":"a","tool_calls":[{"id":"a","function":{"name":"b"}}]}]"#.into(),
+                "messages[0].tool_calls",
+            ),
+            (
+                r#"[{"role":"assistant","tool_calls":[{"id":"a","function":{"name":"b c"}}]}]"#.into(),
+                "messages[0].tool_calls[0].function.name",
             ),
             (
                 r#"[{"role":"wizard","content":"a"}]"#.into(),
@@ -277,7 +298,7 @@ mod tests {
             ),
             (
                 r#"[{"role":"assistant","content":"a","tool_calls":[{}]}]"#.into(),
-                "messages[0].tool_calls",
+                "messages[0].tool_calls[0].id",
             ),
             (
                 r#"[{"role":"user","content":[{"type":"input_audio","input_audio":{}}]}]"#.into(),

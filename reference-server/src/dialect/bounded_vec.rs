@@ -9,7 +9,13 @@ use serde::{
 
 /// At most `MAX` values. Deserializing a longer list fails at the first value too many, before the
 /// rest takes memory.
-pub(in crate::api::chat) struct BoundedVec<T, const MAX: usize>(pub(in crate::api::chat) Vec<T>);
+pub(in crate::dialect) struct BoundedVec<T, const MAX: usize>(pub(in crate::dialect) Vec<T>);
+
+impl<T, const MAX: usize> Default for BoundedVec<T, MAX> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
 
 impl<'de, T, const MAX: usize> Deserialize<'de> for BoundedVec<T, MAX>
 where

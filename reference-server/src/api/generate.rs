@@ -1,0 +1,139 @@
+//! The routes that generate text, in all dialects.
+//!
+//! 1. The body is read. If the model has upstreams with the API of the request, it is relayed.
+//! 2. Otherwise it is validated; images are not decoded yet. The backend's phase is checked.
+//! 3. The backend starts the generation. Up to here, every failure has its own status.
+//! 4. The completion is sent as one object or as a stream. If the client disconnects, the handler
+//!    or the stream is dropped, and with it the [`Generation`](crate::backend::Generation).
+
+mod buffered;
+mod stream;
+
+use std::{sync::Arc, time::SystemTime};
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    response::Response,
+};
+use bytes::Bytes;
+use http::request::Parts;
+use stockade_core::refusal::Refusal;
+
+use super::{Api, body as request_body, models, refusals, relay, unix_seconds};
+use crate::{
+    backend::{Backend, BackendError, Generation, Phase, UsageMeter},
+    chat::ChatRequest,
+    dialect::{Dialect, DialectRequest, IGNORED_HEADER, ReadContext, ResponseHead},
+    fence::Deadline,
+};
+
+/// Larger bodies are parsed off the async threads, in bytes.
+const INLINE_PARSE_LIMIT: usize = 64 * 1024;
+
+/// `POST /v1/chat/completions`.
+pub(super) async fn chat(State(api): State<Arc<Api>>, request: Request) -> Response {
+    handle(Dialect::Chat, &api, request).await
+}
+
+async fn handle(dialect: Dialect, api: &Api, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    match respond(dialect, api, &head, body).await {
+        Ok(response) => response,
+        Err(refusal) => refusals::respond(&refusal, &head),
+    }
+}
+
+async fn respond(
+    dialect: Dialect,
+    api: &Api,
+    head: &Parts,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let (context, deadline) = relay::request_state(head)?;
+    let bytes = request_body::read(head, body, api.limits.body_timeout).await?;
+    if let Some(response) = relay::try_relay(api, head, &bytes, dialect.relay_api()).await? {
+        return Ok(response);
+    }
+    // Starts at zero. However the request ends, the charge is what the meter reports.
+    let meter = UsageMeter::start(context);
+    let response_head = ResponseHead {
+        request_id: context.id().to_string(),
+        created: unix_seconds(SystemTime::now()),
+    };
+    let mut request = read(dialect, api, bytes, response_head).await?;
+
+    let model = api.models.get(&request.model);
+    let model = model.ok_or_else(|| models::model_not_found(&api.models))?;
+    check_phase(&*model.backend)?;
+    request.retain_extensions(|name| model.backend.accepts_extension(name));
+
+    let ignored = request.unknown.header();
+    let generation = start(&*model.backend, request.chat, &meter, deadline).await?;
+    let mut response = if request.is_stream {
+        stream::respond(
+            generation,
+            request.writer,
+            deadline.clone(),
+            (context.clone(), meter),
+        )
+    } else {
+        buffered::respond(generation, request.writer, deadline, &meter).await?
+    };
+    if let Some(names) = ignored {
+        response.headers_mut().insert(IGNORED_HEADER, names);
+    }
+    Ok(response)
+}
+
+/// Refuses requests while the model is not ready.
+fn check_phase(backend: &dyn Backend) -> Result<(), BackendError> {
+    match backend.status().phase {
+        Phase::Ready => Ok(()),
+        Phase::Loading(_) => Err(BackendError::Loading),
+        Phase::Failed(_) => Err(BackendError::Failed),
+    }
+}
+
+/// Starts the generation before the deadline.
+async fn start(
+    backend: &dyn Backend,
+    chat: ChatRequest,
+    meter: &UsageMeter,
+    deadline: &Deadline,
+) -> Result<Generation, Refusal> {
+    tokio::select! {
+        biased;
+        started = backend.chat(chat, meter.clone()) => {
+            Ok(started.inspect_err(|_| meter.fail(0))?)
+        }
+        passed = deadline.passed() => Err(passed.refusal()),
+    }
+}
+
+async fn read(
+    dialect: Dialect,
+    api: &Api,
+    bytes: Bytes,
+    head: ResponseHead,
+) -> Result<DialectRequest, Refusal> {
+    let is_small = bytes.len() <= INLINE_PARSE_LIMIT;
+    let (models, unknown_fields) = (api.models.clone(), api.limits.unknown_fields);
+    let read = move || {
+        let limits = |name: &str| match models.get(name) {
+            Some(model) => Ok(model.limits),
+            None => Err(models::model_not_found(&models)),
+        };
+        let context = ReadContext {
+            limits: &limits,
+            unknown_fields,
+            head,
+        };
+        dialect.read(&bytes, context)
+    };
+    if is_small {
+        return read();
+    }
+    let read = api.parse_pool.run(read).await;
+    read.unwrap_or_else(|| Err(refusals::internal("parsing the body panicked")))
+}

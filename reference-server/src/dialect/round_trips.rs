@@ -1,0 +1,132 @@
+//! Conversions between dialects lose nothing.
+
+mod arbitrary;
+
+use proptest::{collection::vec, prelude::*};
+
+use super::{
+    Dialect, DialectRequest, Frame, ReadContext, ResponseHead,
+    chat::{ResponseReader, read_completion, write_request},
+    limits::ChatLimits,
+};
+use crate::{
+    chat::{ChatRequest, Completion, Event, Message, Part},
+    config::UnknownFields,
+};
+
+fn read(dialect: Dialect, body: &[u8]) -> DialectRequest {
+    let limits = ChatLimits {
+        default_max_tokens: 16,
+        max_tokens: 10_000,
+    };
+    let context = ReadContext {
+        limits: &|_| Ok(limits),
+        unknown_fields: UnknownFields::Refuse,
+        head: ResponseHead::for_tests(),
+    };
+    dialect
+        .read(body, context)
+        .unwrap_or_else(|refusal| panic!("{refusal:?}: {}", String::from_utf8_lossy(body)))
+}
+
+/// What conversions keep of messages: all but the paths of images.
+fn shape(messages: &[Message]) -> Vec<String> {
+    let part = |part: &Part| match part {
+        Part::Text(text) => format!("text {text:?}"),
+        Part::Image(image) => image.file.to_data_url(),
+    };
+    let shape = |message: &Message| {
+        let parts: Vec<_> = message.parts.iter().map(part).collect();
+        format!(
+            "{:?} {parts:?} {:?} {:?}",
+            message.role, message.tool_calls, message.tool_call_id
+        )
+    };
+    messages.iter().map(shape).collect()
+}
+
+/// Everything but the messages.
+fn settings(request: &ChatRequest) -> String {
+    let request = ChatRequest {
+        messages: Vec::new(),
+        ..request.clone()
+    };
+    format!("{request:?}")
+}
+
+fn completion(events: impl IntoIterator<Item = Event>) -> Completion {
+    let mut completion = Completion::default();
+    for event in events {
+        completion.push(event);
+    }
+    completion
+}
+
+/// The bytes of a stream of server-sent events.
+fn encode(frames: &[Frame]) -> Vec<u8> {
+    let mut text = String::new();
+    for frame in frames {
+        if let Some(event) = frame.event {
+            text += &format!("event: {event}\n");
+        }
+        text += &format!("data: {}\n\n", frame.data);
+    }
+    text.into_bytes()
+}
+
+/// Reads the bytes in pieces of these lengths.
+fn read_in_pieces(mut bytes: &[u8], lengths: &[usize]) -> Completion {
+    let mut reader = ResponseReader::default();
+    let mut events = Vec::new();
+    for length in lengths.iter().cycle() {
+        let (piece, rest) = bytes.split_at((*length).min(bytes.len()));
+        events.extend(reader.push(piece).unwrap());
+        bytes = rest;
+        if bytes.is_empty() {
+            break;
+        }
+    }
+    assert!(reader.has_usage());
+    events.extend(reader.finish().unwrap());
+    completion(events)
+}
+
+/// A chat request for a completion with all features.
+const EVERYTHING: &[u8] = br#"{"model":"m","messages":[{"role":"user","content":"a"}],
+    "logprobs":true,"n":2,"stream":true,"stream_options":{"include_usage":true}}"#;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn a_chat_is_read_as_it_was_written(request in arbitrary::request(), stream: bool) {
+        let body = write_request(&request, "m", stream);
+        let read = read(Dialect::Chat, &body);
+        prop_assert_eq!(&read.model, "m");
+        prop_assert_eq!(read.is_stream, stream);
+        prop_assert_eq!(shape(&read.chat.messages), shape(&request.messages));
+        prop_assert_eq!(settings(&read.chat), settings(&request));
+    }
+
+    #[test]
+    fn a_streamed_completion_is_read_as_it_was_written(
+        events in arbitrary::generation(2),
+        lengths in vec(1_usize..200, 1..8),
+    ) {
+        let mut writer = read(Dialect::Chat, EVERYTHING).writer;
+        let mut frames = Vec::new();
+        writer.start(&mut frames);
+        for event in events.clone() {
+            writer.event(event, &mut frames);
+        }
+        let read = read_in_pieces(&encode(&frames), &lengths);
+        prop_assert_eq!(read, completion(events));
+    }
+
+    #[test]
+    fn a_completion_object_is_read_as_it_was_written(events in arbitrary::generation(2)) {
+        let expected = completion(events);
+        let object = read(Dialect::Chat, EVERYTHING).writer.object(&expected);
+        prop_assert_eq!(completion(read_completion(&object).unwrap()), expected);
+    }
+}
