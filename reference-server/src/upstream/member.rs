@@ -133,6 +133,10 @@ impl Member {
 
     /// Lets a request pass the circuit breaker, or refuses it.
     pub(super) fn admit(&self, now: Instant) -> Option<Pass> {
+        if !self.metrics.are_registered() {
+            let status = self.status();
+            self.metrics.set_state(status.breaker, status.healthy);
+        }
         self.change(|state| {
             let available = state.refuses_for(now) == Some(Duration::ZERO);
             available.then(|| state.breaker.admit(now)).flatten()

@@ -133,6 +133,11 @@ impl UpstreamMetrics {
         GaugeGuard::new(self.handles().waiting.clone())
     }
 
+    /// Whether the metrics of requests exist; before the first one there may be no recorder.
+    pub(super) fn are_registered(&self) -> bool {
+        self.handles.get().is_some()
+    }
+
     /// Counts a request in progress until the guard is dropped.
     pub(super) fn run(&self) -> GaugeGuard {
         GaugeGuard::new(self.handles().in_flight.clone())

@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "test helpers may panic")]
 
 mod gateway;
+mod metrics;
 mod relay;
 mod transport;

@@ -30,17 +30,20 @@ async fn counts_outcomes_retries_refusals_and_changes() {
     ] {
         upstream.next(answer);
     }
-    for _ in 0..3 {
-        exchange(&group).await.unwrap();
-    }
-    upstream.next(Chat::new("a").stream().cut_after(1, Step::Stall));
-    let open = group.send(chat()).await.unwrap();
+    exchange(&group).await.unwrap();
     let label = format!("model=\"small\",upstream=\"{}\"", upstream.url());
     let has = |line: &str| {
         let line = line.replace("LABELS", &label);
         let text = handle.render();
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
     };
+    has("stockade_upstream_breaker_state{LABELS} 0");
+    has("stockade_upstream_healthy{LABELS} 1");
+    for _ in 0..2 {
+        exchange(&group).await.unwrap();
+    }
+    upstream.next(Chat::new("a").stream().cut_after(1, Step::Stall));
+    let open = group.send(chat()).await.unwrap();
     has("stockade_upstream_in_flight{LABELS} 1");
     drop(open);
     upstream.always(Answer::reset_before_head());
