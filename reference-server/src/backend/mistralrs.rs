@@ -42,7 +42,9 @@ mod image;
 mod loader;
 mod logit_bias;
 mod logits_processor;
+mod logprobs;
 mod model_dir;
+mod output;
 mod prompt;
 mod quirks;
 mod sampler;
@@ -50,6 +52,9 @@ mod stop_filter;
 mod supervise;
 #[cfg(test)]
 mod tests;
+mod think_filter;
+mod token_table;
+mod utf8_decoder;
 mod validate;
 mod wait_estimator;
 
@@ -60,10 +65,7 @@ pub(crate) use decode::decode;
 use admission::Admission;
 use engine::Engine;
 use generate::GenerationTask;
-use logit_bias::LogitBias;
 use prompt::Prompt;
-use sampler::Sampler;
-use stop_filter::StopFilter;
 use supervise::State;
 
 /// A model that mistral.rs runs in this process.
@@ -125,7 +127,7 @@ impl MistralRs {
     ) -> Result<Generation, BackendError> {
         // Before the queue: requests that can never succeed are refused immediately.
         let engine = self.engine()?;
-        validate::features(&request)?;
+        validate::features(&engine.info, &request)?;
         validate::messages(&engine.info, &request.messages)?;
         let images = self.decode_images(&request.messages).await?;
         let has_images = !images.is_empty();
@@ -140,18 +142,21 @@ impl MistralRs {
         // The count already includes one token for each image.
         let image_extra = image_tokens - images.len();
         let prompt = Prompt::new(&request.messages, images);
-        let prompt_tokens = engine.count(&prompt).await? + image_extra;
+        let tokens = engine.tokenize(&prompt).await?;
+        let thinking = engine.thinking(&tokens);
+        let prompt_tokens = tokens.len() + image_extra;
         let sampling = request.sampling;
         let max_tokens = validate::token_limit(&engine.info, prompt_tokens, sampling.max_tokens)?;
 
-        let seed = sampling.seed.unwrap_or_else(rand::random);
         let task = GenerationTask {
             engine,
             prompt,
-            sampler: Sampler::new(&sampling, seed),
-            bias: LogitBias::new(&sampling),
+            seed: sampling.seed.unwrap_or_else(rand::random),
+            sampling,
+            choices: request.choices,
             max_tokens,
-            stop: StopFilter::new(sampling.stop),
+            top_logprobs: request.top_logprobs,
+            thinking,
             slot,
             resumes: self.resumes,
             prompt_tokens,

@@ -14,10 +14,12 @@ use tokio::sync::mpsc;
 
 use super::{
     BackendError,
+    generate::Thinking,
     logits_processor::{EosTokens, LogitsProcessor},
     model_dir::Modality,
     prompt::Prompt,
-    quirks,
+    quirks, think_filter,
+    token_table::TokenTable,
 };
 
 /// A loaded model. Dropping the last reference stops the engine's thread and frees the weights.
@@ -42,6 +44,12 @@ pub(super) struct ModelInfo {
     pub(super) pixels: (u64, u64),
     /// Whether a generation can be resumed (see `quirks::with_continuation`).
     pub(super) can_continue: bool,
+    /// Whether the text is that of the engine's replies, because mistral.rs separates the channels
+    /// of this model (Harmony, Gemma 4).
+    pub(super) text_from_replies: bool,
+    /// Whether the text starts with the reasoning, between tags.
+    pub(super) thinks: bool,
+    pub(super) tokens: TokenTable,
     pub(super) tokenizer: Tokenizer,
 }
 
@@ -68,13 +76,13 @@ impl Engine {
         self.requests.closed().await;
     }
 
-    /// Counts the tokens of the messages, with one token for each image.
+    /// The tokens of the messages, with one token for each image.
     ///
     /// # Errors
     /// Returns [`BackendError::Engine`] if the engine has died, or [`BackendError::Invalid`] if the
     /// chat template rejects the messages.
-    pub(super) async fn count(&self, prompt: &Prompt) -> Result<usize, BackendError> {
-        let (response, mut counted) = mpsc::channel(1);
+    pub(super) async fn tokenize(&self, prompt: &Prompt) -> Result<Vec<u32>, BackendError> {
+        let (response, mut tokens) = mpsc::channel(1);
         let request = Request::Tokenize(TokenizationRequest {
             text: Either::Left(prompt.messages()),
             tools: None,
@@ -85,19 +93,32 @@ impl Engine {
             response,
         });
         let requests = self.requests.clone();
-        // A task of its own, so that the count is received even if the caller is dropped;
+        // A task of its own, so that the tokens are received even if the caller is dropped;
         // otherwise the engine panics (see `quirks`).
-        let count = tokio::spawn(async move {
+        let received = tokio::spawn(async move {
             requests.send(request).await.ok()?;
-            counted.recv().await
+            tokens.recv().await
         });
-        match count.await {
-            Ok(Some(Ok(tokens))) => Ok(tokens.len()),
+        match received.await {
+            Ok(Some(Ok(tokens))) => Ok(tokens),
             Ok(Some(Err(error))) => {
                 log("chat template", &error.to_string());
                 Err(refused())
             }
             Ok(None) | Err(_) => Err(BackendError::Engine),
+        }
+    }
+
+    /// Whether the text after a prompt with these tokens starts with reasoning.
+    pub(super) fn thinking(&self, prompt: &[u32]) -> Thinking {
+        if !self.info.thinks || self.info.text_from_replies {
+            return Thinking::None;
+        }
+        // The tag is short, and a token is at least one byte.
+        let end = &prompt[prompt.len().saturating_sub(16)..];
+        match self.info.tokenizer.decode(end, false) {
+            Ok(text) if think_filter::is_open(&text) => Thinking::Open,
+            _ => Thinking::Tags,
         }
     }
 

@@ -2,7 +2,12 @@
 //!
 //! The task reads all of the engine's replies, even after the client has disconnected (see
 //! `quirks`), and holds the slot until the engine has stopped. The channel to the client is
-//! unbounded, but receives at most one short text for each token, so `max_tokens` bounds it.
+//! unbounded, but receives at most a few short events for each token, so the maximum number of
+//! tokens bounds it.
+//!
+//! The text comes from the tokens that the logits processor has sampled. The engine's replies only
+//! say that there are new ones, and how an attempt has ended. Models whose channels mistral.rs
+//! separates by token are the exception.
 
 use std::sync::{
     Arc,
@@ -18,23 +23,27 @@ use super::{
     engine::{self, Engine},
     logit_bias::LogitBias,
     logits_processor::LogitsProcessor,
+    output::{Item, Output},
     prompt::Prompt,
     quirks,
     sampler::Sampler,
-    stop_filter::{Filtered, StopFilter},
+    stop_filter::StopFilter,
+    think_filter::ThinkFilter,
 };
-
-/// An item of the generation's stream.
-pub(super) type Item = Result<Event, BackendError>;
+use crate::chat::Sampling;
 
 /// A generation to run.
 pub(super) struct GenerationTask {
     pub(super) engine: Arc<Engine>,
     pub(super) prompt: Prompt,
-    pub(super) sampler: Sampler,
-    pub(super) bias: LogitBias,
+    pub(super) sampling: Sampling,
+    pub(super) seed: u64,
+    /// The number of choices, which run one after the other.
+    pub(super) choices: u32,
+    /// The maximum number of tokens of a choice.
     pub(super) max_tokens: usize,
-    pub(super) stop: StopFilter,
+    pub(super) top_logprobs: Option<u8>,
+    pub(super) thinking: Thinking,
     pub(super) slot: Slot,
     /// The number of resumed generations (fault 4 in `quirks`).
     pub(super) resumes: Arc<AtomicU64>,
@@ -42,6 +51,17 @@ pub(super) struct GenerationTask {
     pub(super) prompt_tokens: usize,
     /// Receives the usage while the engine works.
     pub(super) meter: UsageMeter,
+}
+
+/// Whether the text of a model starts with its reasoning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Thinking {
+    /// The model does not reason, or mistral.rs removes the reasoning.
+    None,
+    /// The reasoning is between tags.
+    Tags,
+    /// As `Tags`, and the prompt ends with the open tag.
+    Open,
 }
 
 impl GenerationTask {
@@ -53,71 +73,66 @@ impl GenerationTask {
     }
 
     async fn run(self, out: mpsc::UnboundedSender<Item>) {
-        let mut output = Output {
-            stop: self.stop,
-            out,
-            text: String::new(),
-            usage: Usage::default(),
-            stopped: false,
-        };
-        let mut attempts = 0;
-        let max = if self.engine.info.can_continue {
-            quirks::MAX_RESUMES
-        } else {
-            0
-        };
-        let eos_tokens = &self.engine.info.eos_tokens;
-        let processor = LogitsProcessor::new(self.sampler, self.bias, eos_tokens, self.max_tokens);
-        let processor = Arc::new(processor.metered(self.meter.clone()));
-        let last = loop {
-            let remaining = self.max_tokens - output.usage.completion_tokens.min(self.max_tokens);
-            if remaining == 0 {
-                break Ok(FinishReason::Length);
+        let mut usage = Usage::default();
+        let mut outcome = Ok(());
+        for choice in 0..self.choices {
+            outcome = self.run_choice(choice, &out, &mut usage).await;
+            if outcome.is_err() || out.is_closed() {
+                break;
             }
-            let prefix = (attempts > 0).then_some(output.text.as_str());
-            let started = self
-                .engine
-                .start(&self.prompt, prefix, processor.clone(), remaining);
-            let ended = match started.await {
-                Ok(replies) => {
-                    if attempts == 0 {
-                        // The engine has accepted the prompt and starts the prefill.
-                        self.meter.report(Usage::new(self.prompt_tokens, 0));
-                    }
-                    output
-                        .follow(replies, &processor, &self.engine, attempts > 0)
-                        .await
-                }
-                Err(error) => break Err(error),
-            };
-            let progress = processor.progress();
-            output.usage = Usage::new(progress.prompt, progress.generated);
-            match ended {
-                AttemptEnd::Finished(finish) => break Ok(finish),
-                AttemptEnd::Refused => break Err(engine::refused()),
-                AttemptEnd::Failed(error)
-                    if quirks::is_retokenisation_error(&error) && attempts < max =>
-                {
-                    attempts += 1;
-                    processor.resume();
-                    self.resumes.fetch_add(1, Ordering::Relaxed);
-                }
-                AttemptEnd::Failed(error) => {
-                    engine::log("answer", &error);
-                    break Err(BackendError::Engine);
-                }
-                AttemptEnd::NoReason => {
-                    let is_eos = |token| eos_tokens.contains(token);
-                    let last_is_eos = progress.last.is_some_and(is_eos);
-                    let finish =
-                        quirks::infer_finish(progress.generated, self.max_tokens, last_is_eos);
-                    break finish.ok_or(BackendError::Engine);
-                }
-            }
-        };
+        }
         // Before the last event, so that a client that has received it finds the slot free.
         drop(self.slot);
-        output.finish(last);
+        // Fails only if the client has disconnected.
+        let _ = out.send(outcome.map(|()| Event::Done(usage)));
+    }
+
+    /// Runs a choice, and adds its tokens to the usage.
+    async fn run_choice(
+        &self,
+        choice: u32,
+        out: &mpsc::UnboundedSender<Item>,
+        usage: &mut Usage,
+    ) -> Result<(), BackendError> {
+        let seed = self.seed.wrapping_add(choice.into());
+        let processor = LogitsProcessor::new(
+            Sampler::new(&self.sampling, seed),
+            LogitBias::new(&self.sampling),
+            &self.engine.info.eos_tokens,
+            self.max_tokens,
+        );
+        let processor = processor
+            .metered(self.meter.clone(), usage.completion_tokens)
+            .with_logprobs(self.top_logprobs);
+        let mut run = ChoiceRun {
+            task: self,
+            processor: Arc::new(processor),
+            output: Output::new(
+                choice,
+                out.clone(),
+                self.thinking.filter(),
+                StopFilter::new(self.sampling.stop.clone()),
+            ),
+            out,
+            is_first: choice == 0,
+        };
+        let finish = run.finish_reason().await;
+        let progress = run.processor.progress();
+        usage.prompt_tokens = progress.prompt.max(usage.prompt_tokens);
+        usage.completion_tokens += progress.generated;
+        usage.reasoning_tokens += run.output.reasoning_tokens();
+        run.output.finish(finish?);
+        Ok(())
+    }
+}
+
+impl Thinking {
+    fn filter(self) -> ThinkFilter {
+        match self {
+            Self::None => ThinkFilter::disabled(),
+            Self::Tags => ThinkFilter::new(false),
+            Self::Open => ThinkFilter::new(true),
+        }
     }
 }
 
@@ -130,36 +145,77 @@ enum AttemptEnd {
     NoReason,
 }
 
-/// The output so far.
-struct Output {
-    stop: StopFilter,
-    out: mpsc::UnboundedSender<Item>,
-    /// All text of the model, including what the stop filter holds back.
-    text: String,
-    usage: Usage,
-    /// Whether a stop sequence was found.
-    stopped: bool,
+/// A choice that runs.
+struct ChoiceRun<'a> {
+    task: &'a GenerationTask,
+    processor: Arc<LogitsProcessor>,
+    output: Output,
+    out: &'a mpsc::UnboundedSender<Item>,
+    /// Whether the prompt has not been charged yet.
+    is_first: bool,
 }
 
-impl Output {
+impl ChoiceRun<'_> {
+    /// Runs the attempts of the choice; returns why the last one ended.
+    async fn finish_reason(&mut self) -> Result<FinishReason, BackendError> {
+        let (engine, max_tokens) = (&self.task.engine, self.task.max_tokens);
+        let mut attempts = 0;
+        let max_attempts = if engine.info.can_continue {
+            quirks::MAX_RESUMES
+        } else {
+            0
+        };
+        loop {
+            let generated = self.processor.progress().generated;
+            let remaining = max_tokens - generated.min(max_tokens);
+            if remaining == 0 {
+                return Ok(FinishReason::Length);
+            }
+            let prefix = (attempts > 0).then(|| self.output.text());
+            let processor = self.processor.clone();
+            let started = engine.start(&self.task.prompt, prefix, processor, remaining);
+            let replies = started.await?;
+            if std::mem::take(&mut self.is_first) {
+                // The engine has accepted the prompt and starts the prefill.
+                let usage = Usage::new(self.task.prompt_tokens, 0);
+                self.task.meter.report(usage);
+            }
+            match self.follow(replies).await {
+                AttemptEnd::Finished(finish) => return Ok(finish),
+                AttemptEnd::Refused => return Err(engine::refused()),
+                AttemptEnd::Failed(error)
+                    if quirks::is_retokenisation_error(&error) && attempts < max_attempts =>
+                {
+                    attempts += 1;
+                    self.output.resume();
+                    self.task.resumes.fetch_add(1, Ordering::Relaxed);
+                }
+                AttemptEnd::Failed(error) => {
+                    engine::log("answer", &error);
+                    return Err(BackendError::Engine);
+                }
+                AttemptEnd::NoReason => {
+                    let progress = self.processor.progress();
+                    let is_eos = |token| engine.info.eos_tokens.contains(token);
+                    let last_is_eos = progress.last.is_some_and(is_eos);
+                    let finish = quirks::infer_finish(progress.generated, max_tokens, last_is_eos);
+                    return finish.ok_or(BackendError::Engine);
+                }
+            }
+        }
+    }
+
     /// Reads all replies of an attempt.
-    async fn follow(
-        &mut self,
-        mut replies: mpsc::Receiver<Response>,
-        processor: &LogitsProcessor,
-        engine: &Engine,
-        resumed: bool,
-    ) -> AttemptEnd {
+    async fn follow(&mut self, mut replies: mpsc::Receiver<Response>) -> AttemptEnd {
         // The first reply with a finish reason counts; others may follow (fault 9 in `quirks`).
         let mut ended = None;
-        let mut restore_whitespace = resumed;
         let mut disconnected = false;
         loop {
             let reply = tokio::select! {
                 biased;
                 () = self.out.closed(), if !disconnected => {
                     disconnected = true;
-                    processor.end();
+                    self.processor.end();
                     continue;
                 }
                 reply = replies.recv() => reply,
@@ -171,23 +227,22 @@ impl Output {
             match reply {
                 Response::Chunk(chunk) => {
                     let Some(choice) = chunk.choices.into_iter().next() else {
-                        // A chunk without choices has no text.
+                        // A chunk without choices has no token.
                         continue;
                     };
-                    let mut text = choice.delta.content.unwrap_or_default();
-                    if std::mem::take(&mut restore_whitespace) {
-                        let first = processor.progress().first;
-                        let space =
-                            first.map(|t| quirks::stripped_whitespace(&engine.info.tokenizer, t));
-                        text.insert_str(0, &space.unwrap_or_default());
+                    if self.task.engine.info.text_from_replies {
+                        let delta = choice.delta;
+                        let reasoning = delta.reasoning_content.unwrap_or_default();
+                        self.output.send_reasoning(reasoning);
+                        self.output.add_text(&delta.content.unwrap_or_default());
                     }
-                    self.add(&text, processor);
-                    if let Some(reason) = choice.finish_reason {
-                        ended = Some(AttemptEnd::Finished(match reason.as_str() {
+                    self.take_tokens();
+                    ended = choice.finish_reason.map(|reason| {
+                        AttemptEnd::Finished(match reason.as_str() {
                             "length" => FinishReason::Length,
                             _ => FinishReason::Stop,
-                        }));
-                    }
+                        })
+                    });
                 }
                 Response::ModelError(error, _) => ended = Some(AttemptEnd::Failed(error)),
                 Response::InternalError(error) => {
@@ -201,49 +256,24 @@ impl Output {
                 _ => {}
             }
         }
-        if self.stopped || disconnected {
+        // Fault 6 in `quirks`: the last tokens may have no reply.
+        self.take_tokens();
+        if self.output.is_stopped() || disconnected {
             // The output is complete, regardless of the other replies.
             return AttemptEnd::Finished(FinishReason::Stop);
         }
         ended.unwrap_or(AttemptEnd::NoReason)
     }
 
-    fn add(&mut self, text: &str, processor: &LogitsProcessor) {
-        if self.stopped {
-            return;
+    /// Moves the new tokens to the output.
+    fn take_tokens(&mut self) {
+        let tokens = self.processor.take_sampled();
+        let info = &self.task.engine.info;
+        if !info.text_from_replies {
+            self.output.add(tokens, &info.tokens);
         }
-        self.text.push_str(text);
-        let passed = match self.stop.push(text) {
-            Filtered::Pass(text) => text,
-            Filtered::Stopped(text) => {
-                self.stopped = true;
-                processor.end();
-                text
-            }
-        };
-        self.send(passed);
-    }
-
-    fn finish(mut self, last: Result<FinishReason, BackendError>) {
-        let items = match last {
-            Ok(reason) => {
-                let rest = self.stop.finish();
-                self.send(rest);
-                let finish = Event::Finish { choice: 0, reason };
-                [Some(Ok(finish)), Some(Ok(Event::Done(self.usage)))]
-            }
-            Err(error) => [Some(Err(error)), None],
-        };
-        for item in items.into_iter().flatten() {
-            // Fails only if the client has disconnected.
-            let _ = self.out.send(item);
-        }
-    }
-
-    fn send(&self, text: String) {
-        if !text.is_empty() {
-            // As in `finish`, fails only if the client has disconnected.
-            let _ = self.out.send(Ok(Event::text(text)));
+        if self.output.is_stopped() {
+            self.processor.end();
         }
     }
 }

@@ -13,7 +13,8 @@ use super::{
     hub::Hub,
     logits_processor::EosTokens,
     model_dir::{LoadError, Modality, ModelDir},
-    quirks,
+    quirks, think_filter,
+    token_table::TokenTable,
 };
 
 const CPU: &str = "cpu";
@@ -89,6 +90,11 @@ fn info(model_dir: &ModelDir, device: &str) -> Result<ModelInfo, LoadError> {
         )
     })?;
     let control = tokenizer.get_added_tokens_decoder().into_values();
+    let tokens = TokenTable::new(&tokenizer).map_err(|error| {
+        let file = file.display();
+        format!("the tokenizer of {file} is not supported ({error}): use another model")
+    })?;
+    let template = &model_dir.chat_template;
     Ok(ModelInfo {
         modality: model_dir.modality,
         on_cpu: device == CPU,
@@ -100,6 +106,9 @@ fn info(model_dir: &ModelDir, device: &str) -> Result<ModelInfo, LoadError> {
             .collect(),
         pixels: model_dir.pixels,
         can_continue: !model_dir.fixed_template,
+        text_from_replies: quirks::separates_channels(template),
+        thinks: think_filter::uses_tags(template),
+        tokens,
         tokenizer,
     })
 }

@@ -10,6 +10,7 @@ use mistralrs::{CustomLogitsProcessor, Tensor};
 use super::{
     Usage, UsageMeter,
     logit_bias::{LogitBias, TokenHistory},
+    logprobs::Logprobs,
     sampler::Sampler,
 };
 
@@ -41,6 +42,18 @@ pub(super) struct LogitsProcessor {
     ending: AtomicBool,
     state: Mutex<State>,
     meter: UsageMeter,
+    /// The completion tokens of earlier choices, for the meter.
+    earlier: usize,
+    /// The number of alternatives to report for each token.
+    top_logprobs: Option<usize>,
+}
+
+/// A token of the output.
+#[derive(Clone, Debug)]
+pub(super) struct SampledToken {
+    pub(super) token: u32,
+    /// By the model's own distribution, at temperature 1 and without bias.
+    pub(super) logprobs: Option<Logprobs>,
 }
 
 /// What changes with each token.
@@ -48,6 +61,8 @@ pub(super) struct LogitsProcessor {
 struct State {
     progress: Progress,
     history: TokenHistory,
+    /// The tokens that have not been taken.
+    sampled: Vec<SampledToken>,
 }
 
 /// The engine's progress.
@@ -57,8 +72,6 @@ pub(super) struct Progress {
     pub(super) prompt: usize,
     /// The number of generated tokens, including those of earlier attempts.
     pub(super) generated: usize,
-    /// The first token of this attempt.
-    pub(super) first: Option<u32>,
     /// The latest token.
     pub(super) last: Option<u32>,
 }
@@ -79,12 +92,26 @@ impl LogitsProcessor {
             ending: AtomicBool::new(false),
             state: Mutex::default(),
             meter: UsageMeter::default(),
+            earlier: 0,
+            top_logprobs: None,
         }
     }
 
-    /// Reports each token to a meter.
-    pub(super) fn metered(self, meter: UsageMeter) -> Self {
-        Self { meter, ..self }
+    /// Reports each token to a meter, in addition to the completion tokens of `earlier` choices.
+    pub(super) fn metered(self, meter: UsageMeter, earlier: usize) -> Self {
+        Self {
+            meter,
+            earlier,
+            ..self
+        }
+    }
+
+    /// Computes log probabilities, with this number of alternatives for each token.
+    pub(super) fn with_logprobs(self, top: Option<u8>) -> Self {
+        Self {
+            top_logprobs: top.map(usize::from),
+            ..self
+        }
     }
 
     /// Makes the next token the end token.
@@ -92,13 +119,13 @@ impl LogitsProcessor {
         self.ending.store(true, Ordering::Relaxed);
     }
 
-    /// Prepares another attempt, which continues the output so far.
-    pub(super) fn resume(&self) {
-        self.state().progress.first = None;
-    }
-
     pub(super) fn progress(&self) -> Progress {
         self.state().progress
+    }
+
+    /// Takes the tokens since the last call, without end tokens.
+    pub(super) fn take_sampled(&self) -> Vec<SampledToken> {
+        std::mem::take(&mut self.state().sampled)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -108,7 +135,11 @@ impl LogitsProcessor {
     /// Chooses the next token; `context` are the tokens before it.
     fn choose(&self, logits: &mut [f32], context: &[u32]) -> usize {
         let mut state = self.state();
-        let State { progress, history } = &mut *state;
+        let State {
+            progress,
+            history,
+            sampled,
+        } = &mut *state;
         if progress.prompt == 0 {
             progress.prompt = context.len();
             if self.bias.needs_history() {
@@ -121,9 +152,15 @@ impl LogitsProcessor {
         } else {
             let position = u64::try_from(progress.generated).unwrap_or(u64::MAX);
             progress.generated += 1;
+            let model_logits = self.top_logprobs.map(|top| (logits.to_vec(), top));
             self.bias.apply(logits, history);
-            let token = self.sampler.sample(logits, position);
-            let token = u32::try_from(token).unwrap_or(self.eos_tokens.primary());
+            let index = self.sampler.sample(logits, position);
+            let token = u32::try_from(index).unwrap_or(self.eos_tokens.primary());
+            if !self.eos_tokens.contains(token) {
+                let logprobs = |(logits, top): (Vec<f32>, _)| Logprobs::new(&logits, index, top);
+                let logprobs = model_logits.map(logprobs);
+                sampled.push(SampledToken { token, logprobs });
+            }
             if self.bias.needs_history() {
                 history.add_output(token);
             }
@@ -133,11 +170,10 @@ impl LogitsProcessor {
             }
             token
         };
-        progress.first.get_or_insert(token);
         progress.last = Some(token);
         if !ending {
-            self.meter
-                .report(Usage::new(progress.prompt, progress.generated));
+            let completion = self.earlier + progress.generated;
+            self.meter.report(Usage::new(progress.prompt, completion));
         }
         usize::try_from(token).unwrap_or(usize::MAX)
     }

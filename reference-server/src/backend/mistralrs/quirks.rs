@@ -18,8 +18,6 @@
 //! [`LogitsProcessor`]: super::logits_processor::LogitsProcessor
 //! [`LogitsProcessor::end`]: super::logits_processor::LogitsProcessor::end
 
-use tokenizers::Tokenizer;
-
 /// Fault 1: if a request without streaming is dropped, the engine panics when it finishes, and all
 /// running generations are lost. Every request therefore streams, regardless of the client's
 /// choice.
@@ -64,11 +62,13 @@ pub(super) fn with_continuation(template: &str) -> String {
     )
 }
 
-/// Fault 4: the whitespace that the engine has stripped from the start of its output, which
-/// separates words in a resumed generation.
-pub(super) fn stripped_whitespace(tokenizer: &Tokenizer, first_token: u32) -> String {
-    let text = tokenizer.decode(&[first_token], true).unwrap_or_default();
-    text[..text.len() - text.trim_start().len()].to_owned()
+/// Whether mistral.rs itself separates the channels of a model with this chat template, by tokens
+/// that have no text: OpenAI's Harmony format, and Gemma 4.
+pub(super) fn separates_channels(template: &str) -> bool {
+    let has = |marks: &[&str]| marks.iter().all(|mark| template.contains(mark));
+    has(&["<|channel|>"])
+        || has(&["<|start|>", "<|message|>", "<|end|>"])
+        || has(&["<|channel>", "<channel|>"])
 }
 
 /// Fault 5: the engine panics on images with a side of fewer pixels.

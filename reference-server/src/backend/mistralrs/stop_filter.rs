@@ -1,5 +1,7 @@
 //! Truncates streamed text before the first stop sequence, regardless of how it is split.
 
+use super::think_filter::partial_len;
+
 /// Holds back the end of the text while it could be the start of a stop sequence.
 #[derive(Debug, Default)]
 pub(super) struct StopFilter {
@@ -13,7 +15,11 @@ pub(super) enum Filtered {
     /// Text, possibly empty; more may follow.
     Pass(String),
     /// The last text, possibly empty: a stop sequence follows.
-    Stopped(String),
+    Stopped {
+        text: String,
+        /// The length of what follows.
+        dropped: usize,
+    },
 }
 
 impl StopFilter {
@@ -30,12 +36,19 @@ impl StopFilter {
         self.pending.push_str(piece);
         let first = self.stops.iter().filter_map(|s| self.pending.find(s)).min();
         if let Some(at) = first {
+            let dropped = self.pending.len() - at;
             self.pending.truncate(at);
-            return Filtered::Stopped(std::mem::take(&mut self.pending));
+            let text = std::mem::take(&mut self.pending);
+            return Filtered::Stopped { text, dropped };
         }
         let open = self.partial_match_len();
         let rest = self.pending.split_off(self.pending.len() - open);
         Filtered::Pass(std::mem::replace(&mut self.pending, rest))
+    }
+
+    /// The length of the pending text.
+    pub(super) fn held(&self) -> usize {
+        self.pending.len()
     }
 
     /// Returns the pending text at the end, when it can no longer start a stop sequence.
@@ -45,11 +58,11 @@ impl StopFilter {
 
     /// The length of the longest suffix of the text that is a prefix of a stop sequence.
     fn partial_match_len(&self) -> usize {
-        let prefixes = self.stops.iter().flat_map(|stop| {
-            let lengths = stop.char_indices().map(|(at, _)| at);
-            lengths.filter(|&at| self.pending.ends_with(&stop[..at]))
-        });
-        prefixes.max().unwrap_or(0)
+        let lengths = self
+            .stops
+            .iter()
+            .map(|stop| partial_len(&self.pending, stop));
+        lengths.max().unwrap_or(0)
     }
 }
 
@@ -66,7 +79,7 @@ mod tests {
         for piece in pieces {
             match filter.push(piece) {
                 Filtered::Pass(text) => out.push_str(&text),
-                Filtered::Stopped(text) => return (out + &text, true),
+                Filtered::Stopped { text, .. } => return (out + &text, true),
             }
         }
         (out + &filter.finish(), false)
@@ -85,7 +98,11 @@ mod tests {
         assert_eq!(filter.push("the E"), Filtered::Pass("the ".into()));
         assert_eq!(filter.push("N"), Filtered::Pass(String::new()));
         assert_eq!(filter.push("d EN"), Filtered::Pass("ENd ".into()));
-        assert_eq!(filter.push("D."), Filtered::Stopped(String::new()));
+        let stopped = Filtered::Stopped {
+            text: String::new(),
+            dropped: 4,
+        };
+        assert_eq!(filter.push("D."), stopped);
     }
 
     #[test]

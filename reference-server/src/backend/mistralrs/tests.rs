@@ -7,9 +7,11 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures_util::StreamExt;
 use tempfile::TempDir;
 
-use super::{logits_processor::LogitsProcessor, *};
+use super::{
+    engine::Engine, logit_bias::LogitBias, logits_processor::LogitsProcessor, sampler::Sampler, *,
+};
 use crate::{
-    chat::{EncodedImage, Image, Sampling},
+    chat::{self, EncodedImage, Image, Sampling},
     tiny_model,
 };
 
@@ -17,6 +19,8 @@ mod answers;
 mod faults;
 mod images;
 mod loading;
+mod logprobs;
+mod reasoning;
 mod sampling;
 mod slots;
 
@@ -148,6 +152,22 @@ async fn collect(mut generation: Generation) -> Result<Completion, BackendError>
         }
     }
     panic!("ended without Done after {text:?}");
+}
+
+/// All choices of an answer.
+async fn ask_all(
+    backend: &MistralRs,
+    request: ChatRequest,
+) -> Result<chat::Completion, BackendError> {
+    with_timeout(async {
+        let mut generation = backend.chat(request, UsageMeter::default()).await?;
+        let mut completion = chat::Completion::default();
+        while let Some(event) = generation.next().await {
+            completion.push(event?);
+        }
+        Ok(completion)
+    })
+    .await
 }
 
 fn invalid(result: Result<Completion, BackendError>) -> (String, String) {

@@ -7,7 +7,7 @@ use crate::chat::{ReasoningEffort, ResponseFormat, Role};
 ///
 /// # Errors
 /// Returns [`BackendError::Unsupported`] with the field if it does not.
-pub(super) fn features(request: &ChatRequest) -> Result<(), BackendError> {
+pub(super) fn features(info: &ModelInfo, request: &ChatRequest) -> Result<(), BackendError> {
     let is_tool_turn =
         |message: &Message| message.role == Role::Tool || !message.tool_calls.is_empty();
     let unsupported = [
@@ -19,7 +19,10 @@ pub(super) fn features(request: &ChatRequest) -> Result<(), BackendError> {
             !matches!(request.response_format, ResponseFormat::Text),
         ),
         ("n", request.choices > 1),
-        ("logprobs", request.top_logprobs.is_some()),
+        (
+            "logprobs",
+            request.top_logprobs.is_some() && info.text_from_replies,
+        ),
         (
             "reasoning_effort",
             !matches!(

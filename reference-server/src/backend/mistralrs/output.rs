@@ -1,0 +1,173 @@
+//! The output of a choice: from sampled tokens to events.
+//!
+//! 1. The bytes of the tokens are decoded to whole characters.
+//! 2. The reasoning is separated from the answer.
+//! 3. The answer ends before the first stop sequence.
+//!
+//! Each step may hold text back. The log probabilities of a token are sent with the text that the
+//! token starts; those of tokens without a part in the answer are discarded.
+
+use std::collections::VecDeque;
+
+use tokio::sync::mpsc;
+
+use super::{
+    BackendError, Event, FinishReason,
+    logits_processor::SampledToken,
+    stop_filter::{Filtered, StopFilter},
+    think_filter::ThinkFilter,
+    token_table::TokenTable,
+    utf8_decoder::Utf8Decoder,
+};
+use crate::chat::TokenLogprob;
+
+/// An item of the generation's stream.
+pub(super) type Item = Result<Event, BackendError>;
+
+/// The output of a choice so far.
+pub(super) struct Output {
+    choice: u32,
+    out: mpsc::UnboundedSender<Item>,
+    decoder: Utf8Decoder,
+    think: ThinkFilter,
+    stop: StopFilter,
+    /// All text of the model, including what the filters hold back.
+    text: String,
+    has_tokens: bool,
+    /// The log probabilities of tokens that have not been sent, and where their text starts.
+    logprobs: VecDeque<(usize, TokenLogprob)>,
+    reasoning_tokens: usize,
+    is_stopped: bool,
+}
+
+impl Output {
+    pub(super) fn new(
+        choice: u32,
+        out: mpsc::UnboundedSender<Item>,
+        think: ThinkFilter,
+        stop: StopFilter,
+    ) -> Self {
+        Self {
+            choice,
+            out,
+            decoder: Utf8Decoder::default(),
+            think,
+            stop,
+            text: String::new(),
+            has_tokens: false,
+            logprobs: VecDeque::new(),
+            reasoning_tokens: 0,
+            is_stopped: false,
+        }
+    }
+
+    /// All text of the model.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The number of tokens in the reasoning.
+    pub(super) fn reasoning_tokens(&self) -> usize {
+        self.reasoning_tokens
+    }
+
+    /// Whether a stop sequence was found.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.is_stopped
+    }
+
+    /// Adds the next tokens.
+    pub(super) fn add(&mut self, tokens: Vec<SampledToken>, table: &TokenTable) {
+        for SampledToken { token, logprobs } in tokens {
+            if self.is_stopped {
+                return;
+            }
+            let bytes = table.text(token, !self.has_tokens);
+            self.has_tokens = true;
+            let text = self.decoder.push(bytes);
+            if let Some(logprobs) = logprobs {
+                let is_pending = !bytes.is_empty() && self.decoder.held() >= bytes.len();
+                let start = self.text.len() + if is_pending { text.len() } else { 0 };
+                let logprob = logprobs.with_texts(token, table);
+                self.logprobs.push_back((start, logprob));
+            }
+            self.add_text(&text);
+            self.reasoning_tokens += usize::from(self.think.is_reasoning());
+        }
+    }
+
+    /// Adds the next text.
+    pub(super) fn add_text(&mut self, text: &str) {
+        if self.is_stopped {
+            return;
+        }
+        self.text.push_str(text);
+        let split = self.think.push(text);
+        self.send_reasoning(split.reasoning);
+        self.add_answer(&split.answer);
+    }
+
+    fn add_answer(&mut self, text: &str) {
+        let (passed, dropped) = match self.stop.push(text) {
+            Filtered::Pass(text) => (text, 0),
+            Filtered::Stopped { text, dropped } => {
+                self.is_stopped = true;
+                (text, dropped)
+            }
+        };
+        let held = self.think.held() + self.stop.held() + dropped;
+        self.send_text(passed, self.text.len() - held);
+    }
+
+    /// Prepares the continuation of the text by another attempt.
+    pub(super) fn resume(&mut self) {
+        self.decoder.clear();
+        let end = self.text.len();
+        self.logprobs.retain(|&(start, _)| start < end);
+    }
+
+    /// Sends the text that is still held back, and the end of the choice.
+    pub(super) fn finish(&mut self, reason: FinishReason) {
+        if !self.is_stopped {
+            let rest = self.think.finish();
+            self.send_reasoning(rest.reasoning);
+            self.add_answer(&rest.answer);
+        }
+        if !self.is_stopped {
+            let rest = self.stop.finish();
+            self.send_text(rest, usize::MAX);
+        }
+        self.send(Event::Finish {
+            choice: self.choice,
+            reason,
+        });
+    }
+
+    pub(super) fn send_reasoning(&self, text: String) {
+        if !text.is_empty() {
+            self.send(Event::Reasoning {
+                choice: self.choice,
+                text,
+            });
+        }
+    }
+
+    /// Sends a part of the answer; the model's text up to `settled` is no longer held back.
+    fn send_text(&mut self, text: String, settled: usize) {
+        let count = self.logprobs.partition_point(|&(start, _)| start < settled);
+        let logprobs: Vec<_> = self.logprobs.drain(..count).map(|(_, l)| l).collect();
+        let is_last = settled == usize::MAX;
+        if !text.is_empty() || (is_last && !logprobs.is_empty() && !self.think.is_reasoning()) {
+            self.send(Event::Text {
+                choice: self.choice,
+                text,
+                logprobs,
+            });
+        }
+    }
+
+    fn send(&self, event: Event) {
+        // Fails only if the client has disconnected.
+        let _ = self.out.send(Ok(event));
+    }
+}
