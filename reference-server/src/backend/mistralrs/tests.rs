@@ -16,6 +16,7 @@ use crate::{
 };
 
 mod answers;
+mod choices;
 mod faults;
 mod images;
 mod loading;

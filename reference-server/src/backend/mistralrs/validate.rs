@@ -3,10 +3,14 @@
 use super::{BackendError, ChatRequest, Message, engine::ModelInfo, model_dir::Modality, quirks};
 use crate::chat::{ReasoningEffort, ResponseFormat, Role};
 
+/// The maximum number of choices. They run one after the other in the same slot.
+const MAX_CHOICES: u32 = 16;
+
 /// Checks that the engine supports the features of the request.
 ///
 /// # Errors
-/// Returns [`BackendError::Unsupported`] with the field if it does not.
+/// Returns [`BackendError::Unsupported`] with the field if it does not, or
+/// [`BackendError::Invalid`] if a value is too large.
 pub(super) fn features(info: &ModelInfo, request: &ChatRequest) -> Result<(), BackendError> {
     let is_tool_turn =
         |message: &Message| message.role == Role::Tool || !message.tool_calls.is_empty();
@@ -18,7 +22,6 @@ pub(super) fn features(info: &ModelInfo, request: &ChatRequest) -> Result<(), Ba
             "response_format",
             !matches!(request.response_format, ResponseFormat::Text),
         ),
-        ("n", request.choices > 1),
         (
             "logprobs",
             request.top_logprobs.is_some() && info.text_from_replies,
@@ -31,12 +34,15 @@ pub(super) fn features(info: &ModelInfo, request: &ChatRequest) -> Result<(), Ba
             ),
         ),
     ];
-    match unsupported.into_iter().find(|(_, used)| *used) {
-        Some((param, _)) => Err(BackendError::Unsupported {
-            param: param.to_owned(),
-        }),
-        None => Ok(()),
+    if let Some((param, _)) = unsupported.into_iter().find(|(_, used)| *used) {
+        let param = param.to_owned();
+        return Err(BackendError::Unsupported { param });
     }
+    if request.choices > MAX_CHOICES {
+        let text = format!("this model generates at most {MAX_CHOICES} choices: ask for fewer");
+        return invalid("n", text);
+    }
+    Ok(())
 }
 
 /// Checks that the model supports the messages.
