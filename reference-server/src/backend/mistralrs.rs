@@ -37,6 +37,7 @@ mod config;
 mod decode;
 mod engine;
 mod generate;
+mod grammar;
 mod hub;
 mod image;
 mod loader;
@@ -64,7 +65,8 @@ pub(crate) use decode::decode;
 
 use admission::Admission;
 use engine::Engine;
-use generate::GenerationTask;
+use generate::{GenerationTask, Thinking};
+use grammar::{Grammar, GrammarError, GrammarSource};
 use prompt::Prompt;
 use supervise::State;
 
@@ -75,6 +77,7 @@ pub struct MistralRs {
     state: watch::Receiver<State>,
     admission: Arc<Admission>,
     decode_pool: BlockingPool,
+    grammar_pool: BlockingPool,
     resumes: Arc<AtomicU64>,
 }
 
@@ -90,6 +93,7 @@ impl MistralRs {
                 config.queue_wait,
             )),
             decode_pool: BlockingPool::per_core(),
+            grammar_pool: BlockingPool::per_core(),
             resumes: Arc::default(),
             state: supervise::start(config),
         }
@@ -129,6 +133,9 @@ impl MistralRs {
         let engine = self.engine()?;
         validate::features(&engine.info, &request)?;
         validate::messages(&engine.info, &request.messages)?;
+        let source = GrammarSource::of_format(&request.response_format);
+        let source = source.map_err(|error| validate::invalid_format(&error))?;
+        let grammar = self.compile(&engine, source.clone()).await?;
         let images = self.decode_images(&request.messages).await?;
         let has_images = !images.is_empty();
         let slots = quirks::slots(has_images, engine.info.on_cpu, self.admission.capacity());
@@ -144,6 +151,13 @@ impl MistralRs {
         let prompt = Prompt::new(&request.messages, images);
         let tokens = engine.tokenize(&prompt).await?;
         let thinking = engine.thinking(&tokens);
+        let grammar = match source {
+            Some(source) if thinking == Thinking::Open => {
+                self.compile(&engine, Some(source.after_reasoning()))
+                    .await?
+            }
+            _ => grammar,
+        };
         let prompt_tokens = tokens.len() + image_extra;
         let sampling = request.sampling;
         let max_tokens = validate::token_limit(&engine.info, prompt_tokens, sampling.max_tokens)?;
@@ -157,6 +171,7 @@ impl MistralRs {
             max_tokens,
             top_logprobs: request.top_logprobs,
             thinking,
+            grammar,
             slot,
             resumes: self.resumes,
             prompt_tokens,
@@ -167,6 +182,24 @@ impl MistralRs {
         let first = items.recv().await.unwrap_or(Err(BackendError::Engine))?;
         let rest = UnboundedReceiverStream::new(items);
         Ok(stream::iter([Ok(first)]).chain(rest).boxed())
+    }
+
+    /// Compiles a grammar off the async threads.
+    async fn compile(
+        &self,
+        engine: &Arc<Engine>,
+        source: Option<GrammarSource>,
+    ) -> Result<Option<Grammar>, BackendError> {
+        let Some(source) = source else {
+            return Ok(None);
+        };
+        let engine = engine.clone();
+        let job = move || engine.info.grammars.compile(&source);
+        match self.grammar_pool.run(job).await {
+            Some(Ok(grammar)) => Ok(Some(grammar)),
+            Some(Err(error)) => Err(validate::invalid_format(&error)),
+            None => Err(validate::invalid_format(&GrammarError::new("panicked"))),
+        }
     }
 
     /// Decodes the images, in their order.

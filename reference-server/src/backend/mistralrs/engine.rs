@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use super::{
     BackendError,
     generate::Thinking,
+    grammar::GrammarFactory,
     logits_processor::{EosTokens, LogitsProcessor},
     model_dir::Modality,
     prompt::Prompt,
@@ -50,6 +51,7 @@ pub(super) struct ModelInfo {
     /// Whether the text starts with the reasoning, between tags.
     pub(super) thinks: bool,
     pub(super) tokens: TokenTable,
+    pub(super) grammars: GrammarFactory,
     pub(super) tokenizer: Tokenizer,
 }
 

@@ -21,6 +21,7 @@ use super::{
     BackendError, Event, FinishReason, Usage, UsageMeter,
     admission::Slot,
     engine::{self, Engine},
+    grammar::Grammar,
     logit_bias::LogitBias,
     logits_processor::LogitsProcessor,
     output::{Item, Output},
@@ -29,6 +30,7 @@ use super::{
     sampler::Sampler,
     stop_filter::StopFilter,
     think_filter::ThinkFilter,
+    validate,
 };
 use crate::chat::Sampling;
 
@@ -44,6 +46,7 @@ pub(super) struct GenerationTask {
     pub(super) max_tokens: usize,
     pub(super) top_logprobs: Option<u8>,
     pub(super) thinking: Thinking,
+    pub(super) grammar: Option<Grammar>,
     pub(super) slot: Slot,
     /// The number of resumed generations (fault 4 in `quirks`).
     pub(super) resumes: Arc<AtomicU64>,
@@ -103,7 +106,8 @@ impl GenerationTask {
         );
         let processor = processor
             .metered(self.meter.clone(), usage.completion_tokens)
-            .with_logprobs(self.top_logprobs);
+            .with_logprobs(self.top_logprobs)
+            .with_grammar(self.grammar.clone());
         let mut run = ChoiceRun {
             task: self,
             processor: Arc::new(processor),
@@ -180,14 +184,18 @@ impl ChoiceRun<'_> {
                 let usage = Usage::new(self.task.prompt_tokens, 0);
                 self.task.meter.report(usage);
             }
-            match self.follow(replies).await {
+            let ended = self.follow(replies).await;
+            if let Some(error) = self.processor.grammar_error() {
+                return Err(validate::invalid_format(&error));
+            }
+            match ended {
                 AttemptEnd::Finished(finish) => return Ok(finish),
                 AttemptEnd::Refused => return Err(engine::refused()),
                 AttemptEnd::Failed(error)
                     if quirks::is_retokenisation_error(&error) && attempts < max_attempts =>
                 {
                     attempts += 1;
-                    self.output.resume();
+                    self.processor.rollback(self.output.resume());
                     self.task.resumes.fetch_add(1, Ordering::Relaxed);
                 }
                 AttemptEnd::Failed(error) => {

@@ -10,6 +10,7 @@ use tokenizers::Tokenizer;
 use super::{
     Device, MistralRsConfig, ModelSource, Quantise,
     engine::{Engine, ModelInfo},
+    grammar::GrammarFactory,
     hub::Hub,
     logits_processor::EosTokens,
     model_dir::{LoadError, Modality, ModelDir},
@@ -90,16 +91,19 @@ fn info(model_dir: &ModelDir, device: &str) -> Result<ModelInfo, LoadError> {
         )
     })?;
     let control = tokenizer.get_added_tokens_decoder().into_values();
-    let tokens = TokenTable::new(&tokenizer).map_err(|error| {
+    let unsupported = |error| {
         let file = file.display();
         format!("the tokenizer of {file} is not supported ({error}): use another model")
-    })?;
+    };
+    let tokens = TokenTable::new(&tokenizer).map_err(unsupported)?;
+    let eos_tokens = EosTokens::new(end, &model_dir.eos_token_ids);
+    let grammars = GrammarFactory::new(&tokenizer, &tokens, &eos_tokens).map_err(unsupported)?;
     let template = &model_dir.chat_template;
     Ok(ModelInfo {
         modality: model_dir.modality,
         on_cpu: device == CPU,
         context: model_dir.context,
-        eos_tokens: EosTokens::new(end, &model_dir.eos_token_ids),
+        eos_tokens,
         control_tokens: control
             .filter(|token| token.special && !token.content.is_empty())
             .map(|token| token.content)
@@ -109,6 +113,7 @@ fn info(model_dir: &ModelDir, device: &str) -> Result<ModelInfo, LoadError> {
         text_from_replies: quirks::separates_channels(template),
         thinks: think_filter::uses_tags(template),
         tokens,
+        grammars,
         tokenizer,
     })
 }

@@ -9,6 +9,7 @@ use mistralrs::{CustomLogitsProcessor, Tensor};
 
 use super::{
     Usage, UsageMeter,
+    grammar::{Grammar, GrammarError},
     logit_bias::{LogitBias, TokenHistory},
     logprobs::Logprobs,
     sampler::Sampler,
@@ -25,6 +26,11 @@ impl EosTokens {
 
     fn primary(&self) -> u32 {
         self.0[0]
+    }
+
+    /// The tokens with an id below `size`; the primary one first.
+    pub(super) fn within(&self, size: u32) -> Vec<u32> {
+        self.0.iter().copied().filter(|id| *id < size).collect()
     }
 
     pub(super) fn contains(&self, token: u32) -> bool {
@@ -57,10 +63,13 @@ pub(super) struct SampledToken {
 }
 
 /// What changes with each token.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     progress: Progress,
     history: TokenHistory,
+    grammar: Option<Grammar>,
+    /// Why the grammar cannot continue.
+    grammar_error: Option<GrammarError>,
     /// The tokens that have not been taken.
     sampled: Vec<SampledToken>,
 }
@@ -114,6 +123,12 @@ impl LogitsProcessor {
         }
     }
 
+    /// Restricts the text to a grammar.
+    pub(super) fn with_grammar(self, grammar: Option<Grammar>) -> Self {
+        self.state().grammar = grammar;
+        self
+    }
+
     /// Makes the next token the end token.
     pub(super) fn end(&self) {
         self.ending.store(true, Ordering::Relaxed);
@@ -128,6 +143,18 @@ impl LogitsProcessor {
         std::mem::take(&mut self.state().sampled)
     }
 
+    /// Removes the last tokens from the text of the grammar; another attempt generates them again.
+    pub(super) fn rollback(&self, count: usize) {
+        let mut state = self.state();
+        let rolled_back = state.grammar.as_mut().map(|g| g.rollback(count));
+        state.grammar_error = rolled_back.and_then(Result::err);
+    }
+
+    /// Why the text was ended before it matched the grammar.
+    pub(super) fn grammar_error(&self) -> Option<GrammarError> {
+        self.state().grammar_error.clone()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -138,6 +165,8 @@ impl LogitsProcessor {
         let State {
             progress,
             history,
+            grammar,
+            grammar_error,
             sampled,
         } = &mut *state;
         if progress.prompt == 0 {
@@ -146,13 +175,19 @@ impl LogitsProcessor {
                 history.add_prompt(context);
             }
         }
+        let model_logits = self.top_logprobs.map(|top| (logits.to_vec(), top));
+        if let Some(grammar) = grammar
+            && let Err(error) = grammar.mask(logits)
+        {
+            *grammar_error = Some(error);
+            self.end();
+        }
         let ending = self.ending.load(Ordering::Relaxed);
         let token = if ending {
             self.eos_tokens.primary()
         } else {
             let position = u64::try_from(progress.generated).unwrap_or(u64::MAX);
             progress.generated += 1;
-            let model_logits = self.top_logprobs.map(|top| (logits.to_vec(), top));
             self.bias.apply(logits, history);
             let index = self.sampler.sample(logits, position);
             let token = u32::try_from(index).unwrap_or(self.eos_tokens.primary());
@@ -163,6 +198,14 @@ impl LogitsProcessor {
             }
             if self.bias.needs_history() {
                 history.add_output(token);
+            }
+            match grammar.as_mut().map(|grammar| grammar.advance(token)) {
+                None | Some(Ok(false)) => {}
+                Some(Ok(true)) => self.end(),
+                Some(Err(error)) => {
+                    *grammar_error = Some(error);
+                    self.end();
+                }
             }
             // Fault 9 in `quirks`: later tokens are not part of the output.
             if self.eos_tokens.contains(token) || progress.generated >= self.max {

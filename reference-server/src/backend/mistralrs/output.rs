@@ -36,6 +36,8 @@ pub(super) struct Output {
     has_tokens: bool,
     /// The log probabilities of tokens that have not been sent, and where their text starts.
     logprobs: VecDeque<(usize, TokenLogprob)>,
+    /// The number of tokens since the last complete character.
+    pending_tokens: usize,
     reasoning_tokens: usize,
     is_stopped: bool,
 }
@@ -56,6 +58,7 @@ impl Output {
             text: String::new(),
             has_tokens: false,
             logprobs: VecDeque::new(),
+            pending_tokens: 0,
             reasoning_tokens: 0,
             is_stopped: false,
         }
@@ -85,6 +88,11 @@ impl Output {
             let bytes = table.text(token, !self.has_tokens);
             self.has_tokens = true;
             let text = self.decoder.push(bytes);
+            self.pending_tokens = match self.decoder.held() {
+                0 => 0,
+                held if held <= bytes.len() => 1,
+                _ => self.pending_tokens + 1,
+            };
             if let Some(logprobs) = logprobs {
                 let is_pending = !bytes.is_empty() && self.decoder.held() >= bytes.len();
                 let start = self.text.len() + if is_pending { text.len() } else { 0 };
@@ -119,11 +127,13 @@ impl Output {
         self.send_text(passed, self.text.len() - held);
     }
 
-    /// Prepares the continuation of the text by another attempt.
-    pub(super) fn resume(&mut self) {
+    /// Prepares the continuation of the text by another attempt; returns the number of tokens that
+    /// are not part of the text, because they are an incomplete character.
+    pub(super) fn resume(&mut self) -> usize {
         self.decoder.clear();
         let end = self.text.len();
         self.logprobs.retain(|&(start, _)| start < end);
+        std::mem::take(&mut self.pending_tokens)
     }
 
     /// Sends the text that is still held back, and the end of the choice.

@@ -24,6 +24,7 @@ mod logprobs;
 mod reasoning;
 mod sampling;
 mod slots;
+mod structured;
 
 /// A tiny vision model shared by the tests, because loading takes a second.
 async fn shared() -> MistralRs {

@@ -1,7 +1,7 @@
 //! The text of each token, as bytes.
 
+use llguidance::toktrie::TokTrie;
 use tokenizers::Tokenizer;
-use toktrie::TokTrie;
 use toktrie_hf_tokenizers::ByteTokenizer;
 
 /// The bytes of each token of a vocabulary.
@@ -33,9 +33,15 @@ impl TokenTable {
                 bytes: token.content.clone().into_bytes(),
                 is_control: token.special,
             },
-            None => Token {
-                is_control: bytes.first() == Some(&TokTrie::SPECIAL_TOKEN_MARKER),
-                bytes,
+            None => match bytes.strip_prefix(&[TokTrie::SPECIAL_TOKEN_MARKER]) {
+                Some(bytes) => Token {
+                    bytes: bytes.to_vec(),
+                    is_control: true,
+                },
+                None => Token {
+                    bytes,
+                    is_control: false,
+                },
             },
         });
         Ok(Self {
@@ -47,6 +53,18 @@ impl TokenTable {
     /// The bytes of a token, including those of control tokens; empty if it does not exist.
     pub(super) fn bytes(&self, token: u32) -> &[u8] {
         self.token(token).map_or(&[], |token| &token.bytes)
+    }
+
+    /// The bytes of a token as [`TokTrie`] needs them: those of control tokens are marked, so that
+    /// no text has them.
+    pub(super) fn marked(&self, token: u32) -> Vec<u8> {
+        match self.token(token) {
+            Some(token) if token.is_control => {
+                [&[TokTrie::SPECIAL_TOKEN_MARKER], token.bytes.as_slice()].concat()
+            }
+            Some(token) => token.bytes.clone(),
+            None => Vec::new(),
+        }
     }
 
     /// The bytes that a token adds to a text: none for control tokens.

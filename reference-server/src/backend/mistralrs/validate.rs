@@ -1,6 +1,9 @@
 //! Checks of a chat that need the loaded model.
 
-use super::{BackendError, ChatRequest, Message, engine::ModelInfo, model_dir::Modality, quirks};
+use super::{
+    BackendError, ChatRequest, Message, engine::ModelInfo, grammar::GrammarError,
+    model_dir::Modality, quirks,
+};
 use crate::chat::{ReasoningEffort, ResponseFormat, Role};
 
 /// The maximum number of choices. They run one after the other in the same slot.
@@ -20,7 +23,7 @@ pub(super) fn features(info: &ModelInfo, request: &ChatRequest) -> Result<(), Ba
         ("messages", request.messages.iter().any(is_tool_turn)),
         (
             "response_format",
-            !matches!(request.response_format, ResponseFormat::Text),
+            info.text_from_replies && !matches!(request.response_format, ResponseFormat::Text),
         ),
         (
             "logprobs",
@@ -99,6 +102,14 @@ pub(super) fn token_limit(
         return invalid("messages", text);
     }
     Ok(asked.clamp(1, context - prompt))
+}
+
+/// The refusal of a response format.
+pub(super) fn invalid_format(error: &GrammarError) -> BackendError {
+    BackendError::Invalid {
+        param: "response_format.json_schema.schema".to_owned(),
+        message: format!("this schema cannot be used: {}", error.reason()),
+    }
 }
 
 fn invalid<T>(param: impl Into<String>, message: impl Into<String>) -> Result<T, BackendError> {

@@ -1,0 +1,167 @@
+use serde_json::value::RawValue;
+
+use super::*;
+use crate::{chat::ResponseFormat, tiny_model};
+
+fn factory() -> (TokenTable, GrammarFactory, Tokenizer) {
+    let dir = tempfile::tempdir().unwrap();
+    tiny_model::write_text(dir.path(), 7).unwrap();
+    let tokenizer = Tokenizer::from_file(dir.path().join("tokenizer.json")).unwrap();
+    let tokens = TokenTable::new(&tokenizer).unwrap();
+    let eos = tokenizer.token_to_id("<|im_end|>").unwrap();
+    let factory = GrammarFactory::new(&tokenizer, &tokens, &EosTokens::new(eos, &[]));
+    (tokens, factory.unwrap(), tokenizer)
+}
+
+fn source(schema: &str, strict: bool) -> Result<GrammarSource, GrammarError> {
+    let format = ResponseFormat::JsonSchema {
+        name: "answer".to_owned(),
+        description: None,
+        schema: Some(RawValue::from_string(schema.to_owned()).unwrap()),
+        strict,
+    };
+    Ok(GrammarSource::of_format(&format)?.unwrap())
+}
+
+/// Whether a grammar permits a text and its end.
+fn permits(source: &GrammarSource, text: &str) -> bool {
+    let (_, factory, tokenizer) = factory();
+    let mut grammar = factory.compile(source).unwrap();
+    let size = tokenizer.get_vocab_size(true);
+    for &token in tokenizer.encode(text, false).unwrap().get_ids() {
+        let mut logits = vec![0.0; size];
+        grammar.mask(&mut logits).unwrap();
+        if logits[token as usize] != 0.0 {
+            return false;
+        }
+        grammar.advance(token).unwrap();
+    }
+    let mut logits = vec![0.0; size + 8];
+    grammar.mask(&mut logits).unwrap();
+    assert!(
+        logits[size..]
+            .iter()
+            .all(|logit| *logit == f32::NEG_INFINITY)
+    );
+    logits[tokenizer.token_to_id("<|im_end|>").unwrap() as usize] == 0.0
+}
+
+#[test]
+fn a_schema_permits_what_matches_it() {
+    let schema = r#"{"type":"object","additionalProperties":false,"required":["x","label"],
+        "properties":{"x":{"type":"integer","minimum":0,"maximum":99},
+                      "label":{"enum":["ok","no"]}}}"#;
+    let source = source(schema, true).unwrap();
+    for (text, expected) in [
+        (r#"{"x":7,"label":"ok"}"#, true),
+        (r#"{"x": 7, "label": "no"}"#, true),
+        (r#"{"x":7,"label":"ok""#, false),
+        (r#"{"x":100,"label":"ok"}"#, false),
+        (r#"{"x":7}"#, false),
+        (r#"{"x":7,  "label":"ok"}"#, false),
+        (r#"{"x":7,"label":"ok"}}"#, false),
+        ("hello", false),
+        ("{<|im_end|>", false),
+    ] {
+        assert_eq!(permits(&source, text), expected, "{text}");
+    }
+}
+
+#[test]
+fn an_object_may_have_anything() {
+    let source = GrammarSource::of_format(&ResponseFormat::JsonObject)
+        .unwrap()
+        .unwrap();
+    assert!(permits(&source, r#"{"a":[1,{"b":null}],"ü":"\n"}"#));
+    assert!(!permits(&source, "[1]"));
+    assert!(
+        GrammarSource::of_format(&ResponseFormat::Text)
+            .unwrap()
+            .is_none()
+    );
+}
+
+#[test]
+fn the_answer_may_follow_the_reasoning() {
+    let source = source(r#"{"type":"boolean"}"#, true)
+        .unwrap()
+        .after_reasoning();
+    assert!(permits(&source, "I <think> so</think>true"));
+    assert!(!permits(&source, "true"));
+    assert!(!permits(&source, "so</think>maybe"));
+}
+
+#[test]
+fn errors_have_reasons_without_values() {
+    let (_, factory, _) = factory();
+    let deep = format!("{}true{}", r#"{"not":"#.repeat(40), "}".repeat(40));
+    for (schema, reason) in [
+        (
+            r#"{"not":{"const":"secret"}}"#,
+            "keywords that are not supported: `not`",
+        ),
+        (r#"{"type":"secret"}"#, "not a schema"),
+        (r#"{"type":["string",7]}"#, "wrong type"),
+        (r#"{"properties":"secret"}"#, "wrong type"),
+        (r#"{"type":"string","format":"secret"}"#, "`format`"),
+        (r#"{"type":"string","pattern":"(secret"}"#, "`pattern`"),
+        (r##"{"$ref":"#/$defs/secret"}"##, "`$ref`"),
+        (r#"{"$ref":"https://example.com/secret"}"#, "`$ref`"),
+        (r#"{"type":"integer","minimum":2,"maximum":1}"#, "no value"),
+        (&deep, "`not`"),
+        ("[7]", "not an object"),
+        ("true", "not an object"),
+    ] {
+        let error = source(schema, true).and_then(|source| factory.compile(&source));
+        let error = error.err().expect(schema);
+        assert!(
+            error.reason().contains(reason),
+            "{schema}: {}",
+            error.reason()
+        );
+        assert!(!error.reason().contains("secret"), "{}", error.reason());
+    }
+}
+
+#[test]
+fn schemas_that_are_not_strict_may_have_unsupported_keywords() {
+    let (_, factory, _) = factory();
+    let schema = r#"{"type":"object","not":{"required":["a"]},"x-guidance":{"lenient":false}}"#;
+    assert!(factory.compile(&source(schema, false).unwrap()).is_ok());
+    assert!(factory.compile(&source(schema, true).unwrap()).is_err());
+}
+
+#[test]
+fn large_schemas_are_refused() {
+    let long = format!(r#"{{"description":"{}"}}"#, "a".repeat(70_000));
+    let error = source(&long, true).unwrap_err();
+    assert!(error.reason().contains("more than 65536 bytes"));
+    let (_, factory, _) = factory();
+    // Each level doubles the number of combinations.
+    let wide = |n: usize| {
+        let any = format!(
+            r#"{{"anyOf":[{}]}}"#,
+            vec![r#"{"type":"object"}"#; n].join(",")
+        );
+        format!(r#"{{"allOf":[{}]}}"#, vec![any; n].join(","))
+    };
+    let error = factory.compile(&source(&wide(24), true).unwrap()).err();
+    assert!(error.is_none_or(|error| !error.reason().is_empty()));
+}
+
+#[test]
+fn tokens_can_be_removed() {
+    let (_, factory, tokenizer) = factory();
+    let source = source(r#"{"enum":["ab","cd"]}"#, true).unwrap();
+    let mut grammar = factory.compile(&source).unwrap();
+    let ids = |text: &str| tokenizer.encode(text, false).unwrap().get_ids().to_vec();
+    for token in ids("\"a") {
+        grammar.advance(token).unwrap();
+    }
+    grammar.rollback(1).unwrap();
+    let mut ended = false;
+    for token in ids("cd\"") {
+        ended = grammar.advance(token).unwrap();
+    }
+    assert!(ended);
+}
