@@ -22,6 +22,8 @@ mod models;
 pub(crate) mod refusals;
 mod relay;
 
+pub(crate) use relay::FALLBACKS;
+
 /// The paths of the routes, shared by the router and the fence's rules.
 pub(crate) mod routes {
     pub(crate) const HEALTH: &str = "/health";
@@ -33,6 +35,8 @@ pub(crate) mod routes {
     /// The scope of `/metrics` and `/health/details`.
     pub(crate) const METRICS_SCOPE: &str = "metrics:read";
     pub(crate) const CHAT: &str = "/v1/chat/completions";
+    pub(crate) const RERANK: &str = "/v1/rerank";
+    pub(crate) const VERSION: &str = "/version";
     pub(crate) const MODELS: &str = "/v1/models";
     /// A wildcard, because the name of a Hub model contains a slash.
     pub(crate) const MODEL: &str = "/v1/models/{*id}";
@@ -80,6 +84,8 @@ pub(crate) fn router(models: Models, fence: Fence, sources: Sources, limits: Api
         .route(routes::READY, get(health::ready))
         .route(routes::DETAILS, get(health::details))
         .route(routes::CHAT, post(generate::chat))
+        .route(routes::RERANK, post(relay::rerank))
+        .route(routes::VERSION, get(health::version))
         .route(routes::MODELS, get(models::list))
         .route(routes::MODEL, get(models::retrieve))
         .with_state(api)

@@ -16,6 +16,8 @@ pub(crate) struct Model {
     pub(crate) name: String,
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) limits: ChatLimits,
+    /// The names of models that answer when this one is unavailable, in order.
+    pub(crate) fallbacks: Vec<String>,
 }
 
 impl Model {
@@ -24,6 +26,7 @@ impl Model {
             name: config.api_name(),
             backend,
             limits: ChatLimits::new(config)?,
+            fallbacks: config.fallback.clone(),
         })
     }
 }

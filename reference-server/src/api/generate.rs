@@ -17,15 +17,17 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::request::Parts;
 use stockade_core::refusal::Refusal;
 
 use super::{Api, body as request_body, models, refusals, relay, unix_seconds};
 use crate::{
     backend::{Backend, BackendError, Generation, Phase, UsageMeter},
-    chat::ChatRequest,
+    chat::{ChatRequest, Usage},
     dialect::{Dialect, DialectRequest, IGNORED_HEADER, ReadContext, ResponseHead},
     fence::Deadline,
+    models::Model,
 };
 
 /// Larger bodies are parsed off the async threads, in bytes.
@@ -50,21 +52,28 @@ async fn respond(
     head: &Parts,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let (context, deadline) = relay::request_state(head)?;
     let bytes = request_body::read(head, body, api.limits.body_timeout).await?;
-    if let Some(response) = relay::try_relay(api, head, &bytes, dialect.relay_api()).await? {
-        return Ok(response);
-    }
+    let here = |model| generate(dialect, api, head, &bytes, model).boxed();
+    relay::relay_or(api, head, &bytes, dialect.relay_api(), here).await
+}
+
+/// Generates the response in this process, or translates the request for an upstream.
+async fn generate(
+    dialect: Dialect,
+    api: &Api,
+    head: &Parts,
+    bytes: &Bytes,
+    model: &Model,
+) -> Result<Response, Refusal> {
+    let (context, deadline) = relay::request_state(head)?;
     // Starts at zero. However the request ends, the charge is what the meter reports.
     let meter = UsageMeter::start(context);
     let response_head = ResponseHead {
         request_id: context.id().to_string(),
         created: unix_seconds(SystemTime::now()),
     };
-    let mut request = read(dialect, api, bytes, response_head).await?;
-
-    let model = api.models.get(&request.model);
-    let model = model.ok_or_else(|| models::model_not_found(&api.models))?;
+    let mut request = read(dialect, api, bytes.clone(), response_head).await?;
+    relay::check_name(context, &request.model)?;
     check_phase(&*model.backend)?;
     request.retain_extensions(|name| model.backend.accepts_extension(name));
 
@@ -105,7 +114,8 @@ async fn start(
     tokio::select! {
         biased;
         started = backend.chat(chat, meter.clone()) => {
-            Ok(started.inspect_err(|_| meter.fail(0))?)
+            // Another model may still answer, so the meter is only reset.
+            Ok(started.inspect_err(|_| meter.report(Usage::default()))?)
         }
         passed = deadline.passed() => Err(passed.refusal()),
     }

@@ -39,6 +39,11 @@ struct Details {
     sources: Vec<SourceReport>,
 }
 
+#[derive(Serialize)]
+struct Version {
+    version: &'static str,
+}
+
 /// The state of a model.
 #[derive(Serialize)]
 struct ModelReport {
@@ -114,6 +119,12 @@ impl ModelReport {
 /// Returns 200 as long as the process can respond.
 pub(super) async fn live() -> Response {
     Json(Summary { status: "live" }).into_response()
+}
+
+/// Returns the version of the server.
+pub(super) async fn version() -> Response {
+    let version = env!("CARGO_PKG_VERSION");
+    Json(Version { version }).into_response()
 }
 
 /// Returns 200 if a chat would be answered now, otherwise 503.

@@ -2,7 +2,7 @@
 
 use http::Method;
 use stockade::{BodyConfig, BodyProfile};
-use stockade_body::{BodyRules, Rule};
+use stockade_body::{BodyRules, Profile, Rule};
 use stockade_scope::{Access, RouteTableError, ScopeGuard};
 
 use crate::api::routes;
@@ -20,6 +20,8 @@ pub(crate) fn scope_guard(realm: &str) -> Result<ScopeGuard, RouteTableError> {
         .route(Method::GET, routes::DETAILS, scope(routes::METRICS_SCOPE))
         .route(Method::GET, routes::METRICS, scope(routes::METRICS_SCOPE))
         .route(Method::POST, routes::CHAT, scope("chat:write"))
+        .route(Method::POST, routes::RERANK, scope("chat:write"))
+        .route(Method::GET, routes::VERSION, scope("models:read"))
         .route(Method::GET, routes::MODELS, scope("models:read"))
         .route(Method::GET, routes::MODEL, scope("models:read"))
         .build()
@@ -47,5 +49,22 @@ pub(crate) fn body_rules(config: &BodyConfig) -> BodyRules {
         .rule(&format!("{part}/image"), Rule::Closed)
         .rule(&format!("{part}/image/b64"), Rule::Required)
         .rule(&format!("{part}/image/b64"), Rule::ImageBase64);
-    config.rules().route(Method::POST, routes::CHAT, chat)
+    config
+        .rules()
+        .route(Method::POST, routes::CHAT, chat)
+        .route(Method::POST, routes::RERANK, config.limited(rerank()))
+}
+
+/// The API of Cohere and Jina, as vLLM has it.
+fn rerank() -> Profile {
+    Profile::json()
+        .rule("/model", Rule::Required)
+        .rule("/model", Rule::Model)
+        .rule("/query", Rule::Required)
+        .rule("/query", Rule::PromptText)
+        .rule("/documents", Rule::Required)
+        .rule("/documents", Rule::MaxItems(1_000))
+        .rule("/documents/*", Rule::PromptText)
+        .rule("/documents/*", Rule::PromptTexts)
+        .rule("/top_n", Rule::Integer(1, 1_000))
 }

@@ -9,7 +9,11 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use stockade::Fence;
 
 use super::Sources;
-use crate::{api::routes, models::Models, upstream::metrics as upstream};
+use crate::{
+    api::{FALLBACKS, routes},
+    models::Models,
+    upstream::metrics as upstream,
+};
 
 /// The histogram buckets for durations, in seconds: from a refusal to a long chat.
 const DURATION_BUCKETS: &[f64] = &[
@@ -51,6 +55,10 @@ fn describe() {
     describe_counter!(
         "stockade_invalid_hosts_total",
         "Requests refused because of their Host header, by reason"
+    );
+    describe_counter!(
+        FALLBACKS,
+        "Requests for which another model was tried, by model and fallback"
     );
     describe_counter!(
         "stockade_reloads_total",

@@ -49,6 +49,19 @@ impl Gateway {
         .await
     }
 
+    /// Starts a gateway whose model `small` has the upstream `first`, and falls back to the model
+    /// `spare` with the upstream `second`.
+    pub(crate) async fn with_fallback(first: &ScriptedUpstream, second: &ScriptedUpstream) -> Self {
+        let (first, second) = (first.url(), second.url());
+        Self::with(&format!(
+            "[[models]]\nname = \"small\"\nupstream = [{{ url = \"{first}\" }}]\n\
+             fallback = [\"spare\"]\n\
+             [[models]]\nname = \"spare\"\nupstream = [{{ url = \"{second}\" }}]\n\
+             [upstreams]\nmax_retries = 0\nhealth_interval_secs = 0\n"
+        ))
+        .await
+    }
+
     /// Starts a gateway with these models and lines.
     pub(crate) async fn with(lines: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();

@@ -310,3 +310,55 @@ async fn the_trace_of_the_client_is_continued() {
     assert_eq!(sent["traceparent"], parent);
     assert!(!sent.contains_key("cookie"));
 }
+
+#[tokio::test]
+async fn a_fallback_answers_for_an_unavailable_model() {
+    let (first, second) = (
+        ScriptedUpstream::http1().await,
+        ScriptedUpstream::http1().await,
+    );
+    let gateway = Gateway::with_fallback(&first, &second).await;
+    first.always(Answer::error(503));
+    second.always(Chat::new("Hi").usage(7, 2).json());
+    let response = gateway.chat(json!({})).await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["x-stockade-fallback"], "spare");
+    let sent: Value = serde_json::from_slice(&second.requests()[0].body).unwrap();
+    assert_eq!(sent["model"], "spare");
+    assert_eq!(gateway.record().await["completion_tokens"], 2);
+    let metrics = gateway.metrics().await;
+    assert!(
+        metrics.contains("stockade_model_fallbacks_total"),
+        "{metrics}"
+    );
+}
+
+#[tokio::test]
+async fn a_mistake_of_the_client_reaches_no_fallback() {
+    let (first, second) = (
+        ScriptedUpstream::http1().await,
+        ScriptedUpstream::http1().await,
+    );
+    let gateway = Gateway::with_fallback(&first, &second).await;
+    first.always(Answer::error(400));
+    let response = gateway.chat(json!({})).await;
+    assert!(!response.headers().contains_key("x-stockade-fallback"));
+    assert_eq!(code(response).await, (400, "UPSTREAM_REJECTED".to_owned()));
+    assert!(second.requests().is_empty());
+}
+
+#[tokio::test]
+async fn rerank_is_relayed_and_charged() {
+    let upstream = ScriptedUpstream::http1().await;
+    let gateway = Gateway::new(&upstream, "").await;
+    upstream.always(Answer::json(
+        r#"{"results":[{"index":0,"relevance_score":0.9}],"usage":{"total_tokens":9,"prompt_tokens":9}}"#,
+    ));
+    let body = json!({"model": "small", "query": "a", "documents": ["b", "c"]});
+    let response = gateway.post("/v1/rerank", &body).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    let answer: Value = response.json().await.unwrap();
+    assert_eq!(answer["results"][0]["index"], 0);
+    assert_eq!(upstream.requests()[0].uri.path(), "/v1/rerank");
+    assert_eq!(gateway.record().await["prompt_tokens"], 9);
+}
