@@ -21,11 +21,11 @@ fn sensitive(url: &str) -> GroupSettings {
     GroupSettings {
         breaker: BreakerSettings {
             consecutive_failures: NonZeroU32::new(3).unwrap(),
-            open_for: Duration::from_millis(200),
+            open_for: Duration::from_secs(1),
             ..BreakerSettings::default()
         },
-        first_byte_timeout: Duration::from_millis(100),
-        idle_timeout: Duration::from_millis(100),
+        first_byte_timeout: Duration::from_millis(700),
+        idle_timeout: Duration::from_millis(700),
         ..settings([url])
     }
 }

@@ -14,8 +14,8 @@ use super::{MODEL, chat, exchange, group, settings};
 /// Settings with timeouts that tests can wait for.
 fn impatient(url: &str) -> GroupSettings {
     GroupSettings {
-        first_byte_timeout: Duration::from_millis(200),
-        idle_timeout: Duration::from_millis(200),
+        first_byte_timeout: Duration::from_secs(1),
+        idle_timeout: Duration::from_secs(1),
         max_response_bytes: NonZeroU64::new(1024 * 1024).unwrap(),
         ..settings([url])
     }
@@ -179,7 +179,7 @@ async fn ends_at_the_deadline_of_the_request() {
 #[tokio::test]
 async fn waits_for_the_whole_of_a_response_that_is_not_streamed() {
     let upstream = ScriptedUpstream::http1().await;
-    let head = Step::Wait(Duration::from_millis(400));
+    let head = Step::Wait(Duration::from_millis(1_500));
     upstream.always(Chat::new("Hello!").json().before_head(head));
     let group = UpstreamGroup::new(MODEL, impatient(upstream.url())).unwrap();
     let mut request = chat();
@@ -191,16 +191,16 @@ async fn waits_for_the_whole_of_a_response_that_is_not_streamed() {
 #[tokio::test]
 async fn does_not_blame_the_upstream_for_a_client_that_pauses() {
     let upstream = ScriptedUpstream::http1().await;
-    let answer = stream().cut_after(1, Step::Wait(Duration::from_millis(500)));
+    let answer = stream().cut_after(1, Step::Wait(Duration::from_millis(1_500)));
     upstream.always(answer.step(Step::Data("data: [DONE]\n\n".into())));
     let settings = GroupSettings {
-        idle_timeout: Duration::from_millis(400),
+        idle_timeout: Duration::from_secs(1),
         ..settings([upstream.url()])
     };
     let group = UpstreamGroup::new(MODEL, settings).unwrap();
     let response = group.send(chat()).await.unwrap();
     // Sleeps: simulates a client that reads late.
-    tokio::time::sleep(Duration::from_millis(450)).await;
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
     assert!(super::read(response).await.is_ok());
 }
 

@@ -16,7 +16,7 @@ fn checked(url: &str, path: &str) -> GroupSettings {
     GroupSettings {
         health_check: Some(HealthCheckSettings {
             interval: Duration::from_millis(20),
-            timeout: Duration::from_millis(200),
+            timeout: Duration::from_secs(1),
             healthy_threshold: NonZeroU32::new(2).unwrap(),
             unhealthy_threshold: NonZeroU32::new(2).unwrap(),
             ..HealthCheckSettings::new(path)

@@ -38,8 +38,8 @@ async fn speaks_http2_with_prior_knowledge() {
 async fn http2() -> (ScriptedUpstream, UpstreamGroup) {
     let upstream = ScriptedUpstream::http2().await;
     let mut settings = GroupSettings {
-        first_byte_timeout: Duration::from_millis(200),
-        idle_timeout: Duration::from_millis(200),
+        first_byte_timeout: Duration::from_secs(1),
+        idle_timeout: Duration::from_secs(1),
         max_response_bytes: NonZeroU64::new(1024 * 1024).unwrap(),
         ..settings([upstream.url()])
     };

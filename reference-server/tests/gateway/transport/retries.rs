@@ -84,8 +84,8 @@ async fn never_repeats_other_failures() {
         let upstream = ScriptedUpstream::http1().await;
         upstream.always(answer.clone());
         let settings = GroupSettings {
-            first_byte_timeout: Duration::from_millis(100),
-            idle_timeout: Duration::from_millis(100),
+            first_byte_timeout: Duration::from_millis(700),
+            idle_timeout: Duration::from_millis(700),
             ..retrying([upstream.url()])
         };
         let group = UpstreamGroup::new(MODEL, settings).unwrap();
