@@ -8,7 +8,7 @@
 //!    and whether the stream is complete; the usage event is removed for a client that did not ask
 //!    for it.
 //! 4. An object is sent when it is complete, so that a failure of the upstream has a status.
-//! 5. Without usage from the upstream, the charge is an estimate, and the record says so.
+//! 5. Without usage from the upstream, the charge is an estimate, which the record reports.
 
 mod api;
 mod error;

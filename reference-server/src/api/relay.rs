@@ -169,13 +169,13 @@ pub(super) fn request_state(head: &Parts) -> Result<(&RequestContext, &Deadline)
     Ok((context, deadline))
 }
 
-/// Checks that the fence has judged the model that a handler has read.
+/// Checks that the fence has validated the model that a handler has read.
 pub(super) fn check_name(context: &RequestContext, name: &str) -> Result<(), Refusal> {
-    let judged = context
+    let validated = context
         .model_request()
         .and_then(|request| request.model.as_deref());
-    match judged {
-        Some(judged) if judged != name => {
+    match validated {
+        Some(validated) if validated != name => {
             Err(refusals::internal("the fence has read another model name"))
         }
         _ => Ok(()),

@@ -236,8 +236,8 @@ mod tests {
             Some("max_token")
         );
         assert_eq!(
-            param(r#"{"model":"a","temprature":1}"#).as_deref(),
-            Some("temprature")
+            param(r#"{"model":"a","temperatur":1}"#).as_deref(),
+            Some("temperatur")
         );
         for field in [
             "top_k",

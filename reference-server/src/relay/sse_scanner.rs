@@ -66,8 +66,8 @@ impl SseScanner {
         while let Some(length) = event_length(&bytes[start..]) {
             let event = start..start + length;
             match self.scan(&bytes[event.clone()])? {
-                Verdict::Pass => kept.pass(&bytes[event]),
-                Verdict::Remove => kept.remove(&bytes[..start]),
+                Action::Pass => kept.pass(&bytes[event]),
+                Action::Remove => kept.remove(&bytes[..start]),
             }
             start += length;
         }
@@ -87,8 +87,8 @@ impl SseScanner {
         !self.partial.is_empty()
     }
 
-    fn scan(&mut self, event: &[u8]) -> Result<Verdict, InvalidStream> {
-        let mut verdict = Verdict::Pass;
+    fn scan(&mut self, event: &[u8]) -> Result<Action, InvalidStream> {
+        let mut action = Action::Pass;
         for line in event.split(|byte| *byte == b'\n') {
             let Some(data) = line.strip_prefix(b"data:") else {
                 continue;
@@ -105,36 +105,36 @@ impl SseScanner {
                 return Err(InvalidStream);
             }
             self.events += 1;
-            if self.read(data)? == Verdict::Remove {
-                verdict = Verdict::Remove;
+            if self.read(data)? == Action::Remove {
+                action = Action::Remove;
             }
         }
-        Ok(verdict)
+        Ok(action)
     }
 
     /// Parses the few events that have a field of interest. A quote in a text is escaped, so text
     /// cannot imitate the name of a field.
-    fn read(&mut self, data: &[u8]) -> Result<Verdict, InvalidStream> {
+    fn read(&mut self, data: &[u8]) -> Result<Action, InvalidStream> {
         let has = |name: &str| memmem::find(data, name.as_bytes()).is_some();
         self.is_complete |= has("\"response.completed\"")
             || has("\"response.incomplete\"")
             || has("\"response.failed\"")
             || has("\"message_stop\"");
         if !has("\"usage\"") && !has("\"error\"") {
-            return Ok(Verdict::Pass);
+            return Ok(Action::Pass);
         }
         let reading: Reading<'_> = serde_json::from_slice(data).map_err(|_| InvalidStream)?;
         self.usage.update(reading.usage());
         self.has_error |= reading.error.is_some();
         Ok(match self.removes_usage && reading.is_usage_only() {
-            true => Verdict::Remove,
-            false => Verdict::Pass,
+            true => Action::Remove,
+            false => Action::Pass,
         })
     }
 }
 
 #[derive(PartialEq)]
-enum Verdict {
+enum Action {
     Pass,
     Remove,
 }
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_not_a_stream_of_objects() {
+    fn refuses_anything_but_a_stream_of_objects() {
         for piece in [
             &b"data: hello\n\n"[..],
             b"data: {\"usage\":\n\n",

@@ -12,7 +12,7 @@ use stockade_testkit::{
 use crate::gateway::{Gateway, KEY, UPSTREAM_KEY, chat, code, text};
 
 #[tokio::test]
-async fn the_upstream_gets_the_bytes_that_were_judged() {
+async fn the_upstream_gets_the_bytes_that_were_validated() {
     let upstream = ScriptedUpstream::http1().await;
     let gateway = Gateway::new(&upstream, "").await;
     upstream.always(Chat::new("Hi").usage(7, 2).json());
