@@ -236,8 +236,8 @@ mod tests {
             Some("max_token")
         );
         assert_eq!(
-            param(r#"{"model":"a","temperatur":1}"#).as_deref(),
-            Some("temperatur")
+            param(r#"{"model":"a","stream_option":1}"#).as_deref(),
+            Some("stream_option")
         );
         for field in [
             "top_k",
