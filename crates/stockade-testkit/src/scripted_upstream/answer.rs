@@ -33,6 +33,9 @@ pub enum Step {
     Stall,
     /// Closes the connection (HTTP/1.1) or resets the stream (HTTP/2).
     Close,
+    /// Refuses the stream, before the head and over HTTP/2: the request was not processed. Closes
+    /// the connection over HTTP/1.1.
+    Refuse,
     /// Resets the TCP connection. Needs HTTP/1.1 without TLS, or closes it otherwise.
     Reset,
 }

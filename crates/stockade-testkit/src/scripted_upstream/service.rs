@@ -20,9 +20,15 @@ use super::{
     received::{Attention, Record},
 };
 
-/// The script closes the connection.
-#[derive(Debug)]
-pub(super) struct Closed;
+/// The script closes the connection, or refuses a stream.
+#[derive(Debug, Default)]
+pub(super) struct Closed(Option<h2::Error>);
+
+impl Closed {
+    fn refused() -> Self {
+        Self(Some(h2::Reason::REFUSED_STREAM.into()))
+    }
+}
 
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -30,7 +36,11 @@ impl fmt::Display for Closed {
     }
 }
 
-impl std::error::Error for Closed {}
+impl std::error::Error for Closed {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.as_ref().map(|reason| reason as _)
+    }
+}
 
 /// Receives a request and plays its answer.
 pub(super) async fn play(
@@ -43,7 +53,7 @@ pub(super) async fn play(
     let answer = choose(&shared, &record);
     let running = shared.request();
     let mut attention = Attention::new(Arc::clone(&record));
-    let body = body.collect().await.map_err(|_| Closed)?;
+    let body = body.collect().await.map_err(|_| Closed::default())?;
     record.set_body(body.to_bytes());
     for step in answer.before_head {
         match step {
@@ -52,12 +62,16 @@ pub(super) async fn play(
             Step::Stall => std::future::pending().await,
             Step::Close => {
                 attention.end();
-                return Err(Closed);
+                return Err(Closed::default());
+            }
+            Step::Refuse => {
+                attention.end();
+                return Err(Closed::refused());
             }
             Step::Reset => {
                 attention.end();
                 reset.set();
-                return Err(Closed);
+                return Err(Closed::default());
             }
             Step::Data(_) | Step::Endless(_) => panic!("a chunk before the head"),
         }
@@ -140,12 +154,12 @@ impl Body for Playing {
                     self.current = Some(Step::Stall);
                     return Poll::Pending;
                 }
-                Some(step @ (Step::Close | Step::Reset)) => {
+                Some(step @ (Step::Close | Step::Refuse | Step::Reset)) => {
                     if matches!(step, Step::Reset) {
                         self.reset.set();
                     }
                     self.attention.end();
-                    return Poll::Ready(Some(Err(Closed)));
+                    return Poll::Ready(Some(Err(Closed::default())));
                 }
                 None => {
                     self.attention.end();
