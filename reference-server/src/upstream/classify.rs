@@ -12,6 +12,11 @@ pub(super) fn request_error(error: &hyper_util::client::legacy::Error) -> Upstre
             None => UpstreamErrorKind::Connect,
         };
     }
+    // The upstream has not processed the request (RFC 9113, 8.7), as without a connection.
+    let reason = find(error).and_then(h2::Error::reason);
+    if reason == Some(h2::Reason::REFUSED_STREAM) {
+        return UpstreamErrorKind::Connect;
+    }
     match find::<hyper::Error>(error) {
         Some(error) => exchange_error(error),
         None => UpstreamErrorKind::Reset,

@@ -69,7 +69,8 @@ async fn reports_half_an_answer() {
 
 #[tokio::test]
 async fn hands_on_bytes_that_arrive_slowly() {
-    let answer = stream().paced(Duration::from_millis(50));
+    // Longer than the idle timeout in total.
+    let answer = stream().paced(Duration::from_millis(200));
     assert_eq!(outcome(answer).await, Ok(()));
 }
 

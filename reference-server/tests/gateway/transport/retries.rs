@@ -68,6 +68,18 @@ async fn repeats_at_the_only_upstream_up_to_the_maximum() {
 }
 
 #[tokio::test]
+async fn repeats_a_stream_that_was_refused_before_it_was_processed() {
+    let upstream = ScriptedUpstream::http2().await;
+    upstream.next(Answer::status(200).before_head(Step::Refuse));
+    let mut settings = retrying([upstream.url()]);
+    settings.upstreams[0].http2 = true;
+    let group = UpstreamGroup::new(MODEL, settings).unwrap();
+    let response = group.send(chat()).await.unwrap();
+    assert_eq!((response.status.as_u16(), response.attempts), (200, 2));
+    assert_eq!(upstream.connections(), 1);
+}
+
+#[tokio::test]
 async fn never_repeats_other_failures() {
     let stream = || Chat::pieces(["a", "b"]).stream();
     for answer in [
