@@ -53,24 +53,15 @@ class Server:
 
     @classmethod
     def start(cls, config: Path, keys=None):
-        """Serves a configuration, and waits until the server is ready."""
+        """Serves a configuration, and waits until its model in this process is ready."""
         process = Process("serve", "--config", str(config))
         address = process.wait_for(r"listening.*address=(\S+)")[1]
+        # The server is ready as soon as one of its models is.
+        process.wait_for("the model is ready")
         server = cls(process, f"http://{address}", keys or {})
-        server.wait_until_ready()
+        with urllib.request.urlopen(f"{server.url}/health/ready", timeout=5) as health:
+            assert health.status == 200
         return server
-
-    def wait_until_ready(self, seconds=60):
-        end = time.monotonic() + seconds
-        while True:
-            try:
-                with urllib.request.urlopen(f"{self.url}/health/ready", timeout=5) as health:
-                    assert health.status == 200
-                    return
-            except OSError:
-                alive = self.process.child.poll() is None
-                assert alive and time.monotonic() < end, self.process.text
-                time.sleep(0.05)
 
     def stop(self):
         assert self.process.stop() == 0, self.process.text

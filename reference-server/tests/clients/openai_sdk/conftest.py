@@ -55,7 +55,9 @@ def server(demo_text):
     expire(folder, "expired")
     config = folder / "stockade.toml"
     name = 'name = "demo"\n'
-    config.write_text(config.read_text().replace(name, name + ONE_AT_A_TIME))
+    text = config.read_text().replace(name, name + ONE_AT_A_TIME)
+    # The demo runs at the address in its configuration.
+    config.write_text(re.sub(r'listen = ".*"', 'listen = "127.0.0.1:0"', text))
     yield from serve(config, keys)
 
 

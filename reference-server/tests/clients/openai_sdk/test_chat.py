@@ -116,8 +116,8 @@ def test_a_seed_repeats_the_completion(client):
     assert first.choices[0].message.content == second.choices[0].message.content
 
 
-def test_lists_its_model(client):
-    assert [model.id for model in client.models.list()] == ["demo"]
+def test_lists_its_models(client):
+    assert [model.id for model in client.models.list()] == ["demo", "demo-upstream"]
     assert client.models.retrieve("demo").object == "model"
 
 
