@@ -24,7 +24,7 @@
 //! |---|---|
 //! | `key-store` | `key_store::uphold`: the conformance suite of key stores |
 //! | `limit-store` | `limit_store::uphold`: the conformance suite of limit stores |
-//! | `scripted-upstream` | `scripted_upstream`: an HTTP server that answers from a script |
+//! | `scripted-upstream` | `scripted_upstream`: an HTTP server that answers from a script; Unix only |
 //!
 //! # Example
 //! ```toml
