@@ -3,6 +3,7 @@
 use std::{num::NonZeroU64, time::Duration};
 
 use http::header;
+use http_body_util::BodyExt;
 use stockade_server::upstream::{
     GroupSettings, UpstreamErrorKind as Kind, UpstreamGroup, UpstreamSettings,
 };
@@ -175,6 +176,24 @@ async fn ends_at_the_deadline_of_the_request() {
         };
         assert_eq!(error.kind(), Kind::Deadline);
     }
+}
+
+#[tokio::test]
+async fn ends_at_the_deadline_when_the_client_is_slower_than_the_upstream() {
+    let upstream = ScriptedUpstream::http1().await;
+    upstream.always(Answer::endless("x"));
+    let group = group(upstream.url());
+    let mut request = chat();
+    request.deadline = Instant::now() + Duration::from_millis(300);
+    let mut body = group.send(request).await.unwrap().body;
+    let error = loop {
+        // Sleeps: simulates a slow client, for which there is always another chunk.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        if let Err(error) = body.frame().await.unwrap() {
+            break error;
+        }
+    };
+    assert_eq!(error.kind(), Kind::Deadline);
 }
 
 #[tokio::test]
