@@ -116,6 +116,23 @@ impl RefusalKind {
         self.row().2
     }
 
+    /// Anthropic's `error.type`.
+    pub const fn anthropic_type(self) -> &'static str {
+        match self {
+            Self::Invalid | Self::MethodNotAllowed | Self::UnsupportedType | Self::Timeout => {
+                "invalid_request_error"
+            }
+            Self::Unauthenticated => "authentication_error",
+            Self::Forbidden => "permission_error",
+            Self::NotFound => "not_found_error",
+            Self::TooLarge => "request_too_large",
+            Self::RateLimited => "rate_limit_error",
+            Self::Internal | Self::BadGateway => "api_error",
+            Self::Unavailable => "overloaded_error",
+            Self::GatewayTimeout => "timeout_error",
+        }
+    }
+
     /// The code of a refusal that names no finer one.
     pub const fn default_code(self) -> &'static str {
         self.row().3

@@ -1,5 +1,6 @@
 //! The one place where a refusal becomes a response.
 
+mod anthropic;
 mod error_format;
 mod grpc;
 mod grpc_call;
@@ -37,9 +38,11 @@ use crate::{
 ///    not, so that a refusal of a JSON route never has the status 200. A service without a
 ///    package needs a name with a capital (`/Greeter/SayHello`).
 /// 2. A client that accepts `application/problem+json` gets that.
-/// 3. All others get the default format, which is OpenAI's unless it is set.
+/// 3. A client of Anthropic's API gets its format: the path is `/v1/messages`, below any prefix, or
+///    the request has the header `anthropic-version`.
+/// 4. All others get the default format, which is OpenAI's unless it is set.
 ///
-/// A closure can write the responses of 2 and 3 instead; whatever it returns, the response
+/// A closure can write the responses of 2 to 4 instead; whatever it returns, the response
 /// stays a refusal and gets the headers of the protocol. Where no service speaks gRPC,
 /// [`without_grpc`](Self::without_grpc) leaves out 1.
 ///
@@ -137,6 +140,7 @@ impl Responder {
             (ErrorFormat::Grpc(content_type), _) => grpc::respond(&denied, content_type),
             (_, Some(write)) => errors_only(write(&denied), refusal.kind().status()),
             (ErrorFormat::OpenAi, None) => openai::respond(&denied),
+            (ErrorFormat::Anthropic, None) => anthropic::respond(&denied),
             (ErrorFormat::Problem, None) => problem::respond(&denied),
         };
         let headers = response.headers_mut();

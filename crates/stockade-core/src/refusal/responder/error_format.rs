@@ -11,6 +11,8 @@ pub enum ErrorFormat {
     OpenAi,
     /// `application/problem+json` (RFC 9457).
     Problem,
+    /// `{"type":"error","error":{"type","message"},"request_id"}`, as Anthropic's clients read it.
+    Anthropic,
     /// A trailers-only response with `grpc-status`, in this content type.
     Grpc(&'static str),
 }
@@ -29,10 +31,20 @@ impl ErrorFormat {
             .any(|range| essence(range).eq_ignore_ascii_case(PROBLEM));
         if accepts_problem {
             Self::Problem
+        } else if is_anthropic(head) {
+            Self::Anthropic
         } else {
             default
         }
     }
+}
+
+/// Whether the client speaks Anthropic's API: its SDKs send the version with every request, and
+/// no other API has these paths.
+fn is_anthropic(head: &Parts) -> bool {
+    let path = head.uri.path();
+    let path = path.strip_suffix("/count_tokens").unwrap_or(path);
+    path.ends_with("/v1/messages") || head.headers.contains_key("anthropic-version")
 }
 
 /// A media type without its parameters.

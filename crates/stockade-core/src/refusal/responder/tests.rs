@@ -67,6 +67,48 @@ fn speaks_openai_by_default() {
 }
 
 #[test]
+fn speaks_anthropic_to_its_clients() {
+    let mut by_path = head(&[]);
+    by_path.uri = Uri::from_static("/api/v1/messages?beta=true");
+    let mut by_sub_path = head(&[]);
+    by_sub_path.uri = Uri::from_static("/v1/messages/count_tokens");
+    let mut by_version = head(&[("anthropic-version", "2023-06-01")]);
+    by_version.uri = Uri::from_static("/v1/models");
+    for mut head in [by_path, by_sub_path, by_version] {
+        let context = RequestContext::builder().build();
+        head.extensions.insert(context.clone());
+        let response = answer(&limited(), &head);
+        assert_eq!(response.status(), 429);
+        assert_eq!(response.headers()["retry-after"], "2");
+        assert_eq!(
+            body(&response),
+            json!({
+                "type": "error",
+                "error": {
+                    "type": "rate_limit_error",
+                    "message": "too many \"requests\"",
+                    "code": "RATE_LIMITED",
+                    "param": null,
+                },
+                "request_id": context.id().to_string(),
+            })
+        );
+        head.headers.insert(
+            "accept",
+            HeaderValue::from_static("application/problem+json"),
+        );
+        let response = answer(&limited(), &head);
+        assert_eq!(
+            response.headers()["content-type"],
+            "application/problem+json"
+        );
+    }
+    let mut other = head(&[]);
+    other.uri = Uri::from_static("/v1/messages-archive");
+    assert!(body(&answer(&limited(), &other))["type"].is_null());
+}
+
+#[test]
 fn speaks_problem_json_to_who_accepts_it() {
     let mut head = head(&[("accept", "text/html, Application/Problem+JSON;q=0.5")]);
     let client = ClientIp::UnixSocket;
