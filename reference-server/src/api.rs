@@ -18,10 +18,12 @@ use crate::{blocking_pool::BlockingPool, config::UnknownFields, models::Models, 
 mod body;
 mod generate;
 mod health;
+mod messages;
 mod models;
 pub(crate) mod refusals;
 mod relay;
 
+pub(crate) use messages::ANTHROPIC_VERSION;
 pub(crate) use relay::FALLBACKS;
 
 /// The paths of the routes, shared by the router and the fence's rules.
@@ -37,6 +39,8 @@ pub(crate) mod routes {
     pub(crate) const CHAT: &str = "/v1/chat/completions";
     pub(crate) const RERANK: &str = "/v1/rerank";
     pub(crate) const VERSION: &str = "/version";
+    pub(crate) const MESSAGES: &str = "/v1/messages";
+    pub(crate) const COUNT_TOKENS: &str = "/v1/messages/count_tokens";
     pub(crate) const MODELS: &str = "/v1/models";
     /// A wildcard, because the name of a Hub model contains a slash.
     pub(crate) const MODEL: &str = "/v1/models/{*id}";
@@ -86,6 +90,8 @@ pub(crate) fn router(models: Models, fence: Fence, sources: Sources, limits: Api
         .route(routes::CHAT, post(generate::chat))
         .route(routes::RERANK, post(relay::rerank))
         .route(routes::VERSION, get(health::version))
+        .route(routes::MESSAGES, post(messages::create))
+        .route(routes::COUNT_TOKENS, post(messages::count_tokens))
         .route(routes::MODELS, get(models::list))
         .route(routes::MODEL, get(models::retrieve))
         .with_state(api)

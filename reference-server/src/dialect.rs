@@ -10,6 +10,7 @@ mod field_rules;
 mod images;
 mod json;
 mod limits;
+mod messages;
 mod object_body;
 mod refusals;
 mod request;
@@ -37,6 +38,10 @@ pub(crate) use unknown_fields::IGNORED_HEADER;
 pub(crate) enum Dialect {
     /// OpenAI's chat completions.
     Chat,
+    /// Anthropic's messages.
+    Messages,
+    /// Anthropic's count of the tokens of a messages request.
+    CountTokens,
 }
 
 impl Dialect {
@@ -44,6 +49,8 @@ impl Dialect {
     pub(crate) fn relay_api(self) -> RelayApi {
         match self {
             Self::Chat => RelayApi::Chat,
+            Self::Messages => RelayApi::Messages,
+            Self::CountTokens => RelayApi::CountTokens,
         }
     }
 
@@ -58,6 +65,8 @@ impl Dialect {
     ) -> Result<DialectRequest, Refusal> {
         match self {
             Self::Chat => chat::read(body, context),
+            Self::Messages => messages::read(body, context),
+            Self::CountTokens => messages::read_for_count(body, context),
         }
     }
 }

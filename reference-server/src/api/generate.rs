@@ -19,7 +19,7 @@ use axum::{
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::request::Parts;
-use stockade_core::refusal::Refusal;
+use stockade_core::{context::RequestContext, refusal::Refusal};
 
 use super::{Api, body as request_body, models, refusals, relay, unix_seconds};
 use crate::{
@@ -38,7 +38,8 @@ pub(super) async fn chat(State(api): State<Arc<Api>>, request: Request) -> Respo
     handle(Dialect::Chat, &api, request).await
 }
 
-async fn handle(dialect: Dialect, api: &Api, request: Request) -> Response {
+/// Handles a request of a dialect.
+pub(super) async fn handle(dialect: Dialect, api: &Api, request: Request) -> Response {
     let (head, body) = request.into_parts();
     match respond(dialect, api, &head, body).await {
         Ok(response) => response,
@@ -68,15 +69,7 @@ async fn generate(
     let (context, deadline) = relay::request_state(head)?;
     // Starts at zero. However the request ends, the charge is what the meter reports.
     let meter = UsageMeter::start(context);
-    let response_head = ResponseHead {
-        request_id: context.id().to_string(),
-        created: unix_seconds(SystemTime::now()),
-    };
-    let mut request = read(dialect, api, bytes.clone(), response_head).await?;
-    relay::check_name(context, &request.model)?;
-    check_phase(&*model.backend)?;
-    request.retain_extensions(|name| model.backend.accepts_extension(name));
-
+    let request = read(dialect, api, bytes.clone(), context, model).await?;
     let ignored = request.unknown.header();
     let generation = start(&*model.backend, request.chat, &meter, deadline).await?;
     let mut response = if request.is_stream {
@@ -121,7 +114,26 @@ async fn start(
     }
 }
 
-async fn read(
+/// Reads a request for this model, which must be ready.
+pub(super) async fn read(
+    dialect: Dialect,
+    api: &Api,
+    bytes: Bytes,
+    context: &RequestContext,
+    model: &Model,
+) -> Result<DialectRequest, Refusal> {
+    let head = ResponseHead {
+        request_id: context.id().to_string(),
+        created: unix_seconds(SystemTime::now()),
+    };
+    let mut request = parse(dialect, api, bytes, head).await?;
+    relay::check_name(context, &request.model)?;
+    check_phase(&*model.backend)?;
+    request.retain_extensions(|name| model.backend.accepts_extension(name));
+    Ok(request)
+}
+
+async fn parse(
     dialect: Dialect,
     api: &Api,
     bytes: Bytes,
@@ -129,7 +141,7 @@ async fn read(
 ) -> Result<DialectRequest, Refusal> {
     let is_small = bytes.len() <= INLINE_PARSE_LIMIT;
     let (models, unknown_fields) = (api.models.clone(), api.limits.unknown_fields);
-    let read = move || {
+    let parse = move || {
         let limits = |name: &str| match models.get(name) {
             Some(model) => Ok(model.limits),
             None => Err(models::model_not_found(&models)),
@@ -142,8 +154,8 @@ async fn read(
         dialect.read(&bytes, context)
     };
     if is_small {
-        return read();
+        return parse();
     }
-    let read = api.parse_pool.run(read).await;
-    read.unwrap_or_else(|| Err(refusals::internal("parsing the body panicked")))
+    let parsed = api.parse_pool.run(parse).await;
+    parsed.unwrap_or_else(|| Err(refusals::internal("parsing the body panicked")))
 }

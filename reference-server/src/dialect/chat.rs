@@ -12,7 +12,7 @@ pub use request_writer::write_request;
 pub use response_reader::{ReadError, ResponseReader, read_completion};
 
 pub(in crate::dialect) use body::ChatBody;
-pub(in crate::dialect) use request_reader::read;
+pub(in crate::dialect) use request_reader::{read, reasoning_effort};
 
 use super::{
     field_rules::{FieldRules, NO_DEFAULTS},

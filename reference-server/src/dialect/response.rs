@@ -41,6 +41,14 @@ impl Frame {
             data: String::from_utf8(to_json(value)).expect("JSON is UTF-8"),
         }
     }
+
+    /// Creates an event.
+    pub(super) fn named(event: &'static str, value: &impl Serialize) -> Self {
+        Self {
+            event: Some(event),
+            ..Self::data(value)
+        }
+    }
 }
 
 /// Writes a response in a dialect: an object, or a stream of frames.

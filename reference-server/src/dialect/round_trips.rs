@@ -3,6 +3,7 @@
 mod arbitrary;
 
 use proptest::{collection::vec, prelude::*};
+use serde_json::{Value, json};
 
 use super::{
     Dialect, DialectRequest, Frame, ReadContext, ResponseHead,
@@ -10,7 +11,7 @@ use super::{
     limits::ChatLimits,
 };
 use crate::{
-    chat::{ChatRequest, Completion, Event, Message, Part},
+    chat::{ChatRequest, Completion, Event, Message, Part, Role},
     config::UnknownFields,
 };
 
@@ -91,6 +92,57 @@ fn read_in_pieces(mut bytes: &[u8], lengths: &[usize]) -> Completion {
     completion(events)
 }
 
+/// Writes messages as a client of Anthropic's API does: the results of tools and the text after
+/// them are one message.
+fn anthropic_body(messages: &[Message]) -> Value {
+    let block = |part: &Part| match part {
+        Part::Text(text) => json!({"type": "text", "text": text}),
+        Part::Image(image) => {
+            let url = image.file.to_data_url();
+            let data = url.split_once(',').unwrap().1;
+            json!({"type": "image", "source": {"type": "base64", "data": data}})
+        }
+    };
+    let blocks = |message: &Message| message.parts.iter().map(block).collect::<Vec<_>>();
+    let mut body = json!({"model": "m", "max_tokens": 8, "messages": []});
+    let mut results = Vec::new();
+    let list = |body: &mut Value, role, content| {
+        let list = body["messages"].as_array_mut().unwrap();
+        list.push(json!({"role": role, "content": content}));
+    };
+    for message in messages {
+        match message.role {
+            Role::System => body["system"] = json!(blocks(message)),
+            Role::Tool => results.push(json!({
+                "type": "tool_result",
+                "tool_use_id": message.tool_call_id,
+                "content": blocks(message),
+            })),
+            Role::User => {
+                results.extend(blocks(message));
+                list(&mut body, "user", std::mem::take(&mut results));
+            }
+            Role::Assistant => {
+                let mut content = blocks(message);
+                content.extend(message.tool_calls.iter().map(|call| {
+                    let input: Value = serde_json::from_str(&call.arguments).unwrap();
+                    json!({"type": "tool_use", "id": call.id, "name": call.name, "input": input})
+                }));
+                list(&mut body, "assistant", content);
+            }
+        }
+    }
+    if !results.is_empty() {
+        list(&mut body, "user", results);
+    }
+    body
+}
+
+/// Writes a chat for an upstream, and reads it back.
+fn through_chat(request: &ChatRequest) -> ChatRequest {
+    read(Dialect::Chat, &write_request(request, "m", false)).chat
+}
+
 /// A chat request for a completion with all features.
 const EVERYTHING: &[u8] = br#"{"model":"m","messages":[{"role":"user","content":"a"}],
     "logprobs":true,"n":2,"stream":true,"stream_options":{"include_usage":true}}"#;
@@ -106,6 +158,14 @@ proptest! {
         prop_assert_eq!(read.is_stream, stream);
         prop_assert_eq!(shape(&read.chat.messages), shape(&request.messages));
         prop_assert_eq!(settings(&read.chat), settings(&request));
+    }
+
+    #[test]
+    fn messages_survive_the_way_through_a_chat(request in arbitrary::request()) {
+        let body = anthropic_body(&request.messages).to_string();
+        let read = read(Dialect::Messages, body.as_bytes()).chat;
+        prop_assert_eq!(shape(&read.messages), shape(&request.messages));
+        prop_assert_eq!(shape(&through_chat(&read).messages), shape(&request.messages));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use stockade_core::{context::RequestContext, refusal::Refusal};
 use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::refusals;
+use crate::api::{ANTHROPIC_VERSION, refusals};
 
 /// How much later the deadline is enforced for a handler, so that one that observes it itself can
 /// still respond.
@@ -107,7 +107,8 @@ pub(super) async fn enforce(
 /// The parts of a request that are needed to refuse it.
 fn refusal_head(request: &Request) -> Parts {
     let (mut head, ()) = http::Request::new(()).into_parts();
-    for name in [ACCEPT, CONTENT_TYPE] {
+    head.uri = request.uri().clone();
+    for name in [ACCEPT, CONTENT_TYPE, ANTHROPIC_VERSION] {
         for value in request.headers().get_all(&name) {
             head.headers.append(&name, value.clone());
         }

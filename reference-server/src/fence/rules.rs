@@ -22,6 +22,8 @@ pub(crate) fn scope_guard(realm: &str) -> Result<ScopeGuard, RouteTableError> {
         .route(Method::POST, routes::CHAT, scope("chat:write"))
         .route(Method::POST, routes::RERANK, scope("chat:write"))
         .route(Method::GET, routes::VERSION, scope("models:read"))
+        .route(Method::POST, routes::MESSAGES, scope("chat:write"))
+        .route(Method::POST, routes::COUNT_TOKENS, scope("chat:write"))
         .route(Method::GET, routes::MODELS, scope("models:read"))
         .route(Method::GET, routes::MODEL, scope("models:read"))
         .build()
@@ -49,9 +51,17 @@ pub(crate) fn body_rules(config: &BodyConfig) -> BodyRules {
         .rule(&format!("{part}/image"), Rule::Closed)
         .rule(&format!("{part}/image/b64"), Rule::Required)
         .rule(&format!("{part}/image/b64"), Rule::ImageBase64);
+    let messages = || config.limited(BodyProfile::AnthropicMessages.profile());
     config
         .rules()
         .route(Method::POST, routes::CHAT, chat)
+        .route(Method::POST, routes::MESSAGES, messages())
+        .route(
+            Method::POST,
+            routes::COUNT_TOKENS,
+            // Nothing is generated.
+            messages().rule("/max_tokens", Rule::Any),
+        )
         .route(Method::POST, routes::RERANK, config.limited(rerank()))
 }
 

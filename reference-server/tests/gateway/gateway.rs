@@ -4,6 +4,7 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -11,13 +12,15 @@ use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
 use stockade::Environment;
 use stockade_key_auth::KeyDigest;
-use stockade_server::{Config, Models, Server, ShutdownReport, ShutdownSignal};
+use stockade_server::{Config, Models, Server, ShutdownReport, ShutdownSignal, StartError};
 use stockade_testkit::{
     poll::until_async,
     scripted_upstream::{Answer, ScriptedUpstream},
 };
 use tempfile::TempDir;
 use tokio::{sync::watch, task::JoinHandle};
+
+use crate::scripted_backend::ScriptedBackend;
 
 /// The keys in the key file, named by their ids.
 pub(crate) const KEY: &str = "client-key-of-the-tests";
@@ -62,12 +65,28 @@ impl Gateway {
         .await
     }
 
+    /// Starts a gateway whose model `small` is this backend.
+    pub(crate) async fn over(backend: &ScriptedBackend, lines: &str) -> Self {
+        let model = "[[models]]\nname = \"small\"\nsource = \"./model\"\n";
+        Self::start(&format!("{model}{lines}"), |config| {
+            Models::new(config, |_| Ok(Arc::new(backend.clone())))
+        })
+        .await
+    }
+
     /// Starts a gateway with these models and lines.
     pub(crate) async fn with(lines: &str) -> Self {
+        Self::start(lines, Models::start).await
+    }
+
+    async fn start<F>(lines: &str, models: F) -> Self
+    where
+        F: FnOnce(&Config) -> Result<Models, StartError>,
+    {
         let folder = tempfile::tempdir().unwrap();
         let path = write_files(folder.path(), lines);
         let config = Config::read(&path, &Environment::default()).unwrap();
-        let models = Models::start(&config).unwrap();
+        let models = models(&config).unwrap();
         let server = Server::bind(&config).await.unwrap();
         let address = server.address();
         let (shutdown, signal) = watch::channel(ShutdownSignal::None);
@@ -86,8 +105,13 @@ impl Gateway {
     }
 
     pub(crate) fn post(&self, path: &str, body: &Value) -> RequestBuilder {
+        self.anonymous(path, body).bearer_auth(KEY)
+    }
+
+    /// A request without a key.
+    pub(crate) fn anonymous(&self, path: &str, body: &Value) -> RequestBuilder {
         let url = format!("http://{}{path}", self.address);
-        self.client.post(url).bearer_auth(KEY).json(body)
+        self.client.post(url).json(body)
     }
 
     pub(crate) async fn chat(&self, fields: Value) -> Response {

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "test helpers may panic")]
 
+mod dialects;
 mod gateway;
 mod metrics;
 mod relay;
+mod scripted_backend;
 mod transport;

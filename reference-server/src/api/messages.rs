@@ -1,0 +1,94 @@
+//! `POST /v1/messages` and `POST /v1/messages/count_tokens`: Anthropic's API.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    body::Body,
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
+use serde::Serialize;
+use stockade_core::refusal::{Refusal, RefusalKind};
+
+use super::{Api, body, generate, refusals, relay};
+use crate::{
+    backend::UsageMeter,
+    dialect::{Dialect, IGNORED_HEADER},
+    models::Model,
+};
+
+/// The version of the API, which Anthropic's SDKs send. Other clients need not.
+pub(crate) const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+
+/// The dialect of a count.
+const DIALECT: Dialect = Dialect::CountTokens;
+
+/// The versions that Anthropic has published.
+const VERSIONS: [&str; 2] = ["2023-06-01", "2023-01-01"];
+
+/// `POST /v1/messages`.
+pub(super) async fn create(State(api): State<Arc<Api>>, request: Request) -> Response {
+    if let Err(refusal) = check_version(request.headers()) {
+        let (head, _) = request.into_parts();
+        return refusals::respond(&refusal, &head);
+    }
+    generate::handle(Dialect::Messages, &api, request).await
+}
+
+/// `POST /v1/messages/count_tokens`.
+pub(super) async fn count_tokens(State(api): State<Arc<Api>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    match count(&api, &head, body).await {
+        Ok(response) => response,
+        Err(refusal) => refusals::respond(&refusal, &head),
+    }
+}
+
+#[derive(Serialize)]
+struct TokenCount {
+    input_tokens: usize,
+}
+
+async fn count(api: &Api, head: &Parts, body: Body) -> Result<Response, Refusal> {
+    check_version(&head.headers)?;
+    let bytes = body::read(head, body, api.limits.body_timeout).await?;
+    let here = |model| count_here(api, head, &bytes, model).boxed();
+    relay::relay_or(api, head, &bytes, DIALECT.relay_api(), here).await
+}
+
+/// Counts the tokens in this process, or by a translation for an upstream.
+async fn count_here(
+    api: &Api,
+    head: &Parts,
+    bytes: &Bytes,
+    model: &Model,
+) -> Result<Response, Refusal> {
+    let (context, deadline) = relay::request_state(head)?;
+    // The model generates nothing, so nothing is charged.
+    UsageMeter::start(context);
+    let request = generate::read(DIALECT, api, bytes.clone(), context, model).await?;
+    let ignored = request.unknown.header();
+    let input_tokens = tokio::select! {
+        biased;
+        counted = model.backend.count_tokens(request.chat) => counted?,
+        passed = deadline.passed() => return Err(passed.refusal()),
+    };
+    let mut response = Json(TokenCount { input_tokens }).into_response();
+    if let Some(names) = ignored {
+        response.headers_mut().insert(IGNORED_HEADER, names);
+    }
+    Ok(response)
+}
+
+fn check_version(headers: &HeaderMap) -> Result<(), Refusal> {
+    let is_known = |value: &HeaderValue| VERSIONS.iter().any(|version| value == version);
+    if headers.get_all(ANTHROPIC_VERSION).iter().all(is_known) {
+        return Ok(());
+    }
+    let text = "`anthropic-version`: it must be 2023-06-01";
+    Err(Refusal::new(RefusalKind::Invalid, text).with_param("anthropic-version"))
+}

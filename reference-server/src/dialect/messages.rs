@@ -1,0 +1,24 @@
+//! Anthropic's messages.
+
+mod blocks;
+mod body;
+mod content;
+mod request_reader;
+mod response_body;
+mod response_writer;
+
+pub(in crate::dialect) use request_reader::{read, read_for_count};
+
+use self::body::MessagesBody;
+use super::field_rules::{FieldRules, NO_DEFAULTS};
+
+/// The other fields of a request.
+const FIELD_RULES: FieldRules = FieldRules {
+    own: MessagesBody::FIELDS,
+    ignored: &["inference_geo", "metadata", "service_tier"],
+    unsupported: &[
+        ("container", NO_DEFAULTS),
+        ("context_management", NO_DEFAULTS),
+        ("mcp_servers", NO_DEFAULTS),
+    ],
+};

@@ -1,0 +1,87 @@
+//! A backend that answers with these events and keeps the chats that it gets.
+
+use std::sync::{Arc, Mutex};
+
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
+use stockade_server::{
+    backend::{Backend, BackendError, Generation, Phase, Status, UsageMeter},
+    chat::{ChatRequest, Event, FinishReason, Usage},
+};
+
+#[derive(Clone, Default)]
+pub(crate) struct ScriptedBackend {
+    events: Vec<Event>,
+    chats: Arc<Mutex<Vec<ChatRequest>>>,
+}
+
+impl ScriptedBackend {
+    /// Answers with these events, before the last ones.
+    pub(crate) fn new(events: impl IntoIterator<Item = Event>, reason: FinishReason) -> Self {
+        let end = [
+            Event::Finish { choice: 0, reason },
+            Event::Done(Usage::new(3, 5)),
+        ];
+        Self {
+            events: events.into_iter().chain(end).collect(),
+            chats: Arc::default(),
+        }
+    }
+
+    /// Answers with this text.
+    pub(crate) fn text(text: &str) -> Self {
+        Self::new([Event::text(text)], FinishReason::Stop)
+    }
+
+    /// Calls the tool `click` with `{"x": 1}`, in two pieces.
+    pub(crate) fn call() -> Self {
+        let arguments = |text: &str| Event::ToolArguments {
+            choice: 0,
+            call: 0,
+            text: text.to_owned(),
+        };
+        let call = Event::ToolCall {
+            choice: 0,
+            call: 0,
+            id: "call_1".to_owned(),
+            name: "click".to_owned(),
+        };
+        Self::new(
+            [call, arguments("{\"x\":"), arguments("1}")],
+            FinishReason::ToolCalls,
+        )
+    }
+
+    /// The only chat.
+    pub(crate) fn chat(&self) -> ChatRequest {
+        let mut chats = self.chats.lock().unwrap();
+        assert_eq!(chats.len(), 1);
+        chats.remove(0)
+    }
+}
+
+impl Backend for ScriptedBackend {
+    fn status(&self) -> Status {
+        Status {
+            phase: Phase::Ready,
+            device: "none".to_owned(),
+        }
+    }
+
+    fn chat(
+        &self,
+        request: ChatRequest,
+        _meter: UsageMeter,
+    ) -> BoxFuture<'static, Result<Generation, BackendError>> {
+        self.chats.lock().unwrap().push(request);
+        let events = self.events.clone().into_iter().map(Ok);
+        async move { Ok(stream::iter(events).boxed()) }.boxed()
+    }
+
+    fn count_tokens(
+        &self,
+        request: ChatRequest,
+    ) -> BoxFuture<'static, Result<usize, BackendError>> {
+        let count = request.messages.len() + request.tools.len();
+        async move { Ok(count) }.boxed()
+    }
+}
