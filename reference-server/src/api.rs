@@ -39,6 +39,7 @@ pub(crate) mod routes {
     pub(crate) const CHAT: &str = "/v1/chat/completions";
     pub(crate) const RERANK: &str = "/v1/rerank";
     pub(crate) const VERSION: &str = "/version";
+    pub(crate) const RESPONSES: &str = "/v1/responses";
     pub(crate) const MESSAGES: &str = "/v1/messages";
     pub(crate) const COUNT_TOKENS: &str = "/v1/messages/count_tokens";
     pub(crate) const MODELS: &str = "/v1/models";
@@ -90,6 +91,7 @@ pub(crate) fn router(models: Models, fence: Fence, sources: Sources, limits: Api
         .route(routes::CHAT, post(generate::chat))
         .route(routes::RERANK, post(relay::rerank))
         .route(routes::VERSION, get(health::version))
+        .route(routes::RESPONSES, post(generate::responses))
         .route(routes::MESSAGES, post(messages::create))
         .route(routes::COUNT_TOKENS, post(messages::count_tokens))
         .route(routes::MODELS, get(models::list))

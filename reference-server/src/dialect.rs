@@ -15,6 +15,7 @@ mod object_body;
 mod refusals;
 mod request;
 mod response;
+mod responses;
 #[cfg(test)]
 mod round_trips;
 mod sampling;
@@ -38,6 +39,8 @@ pub(crate) use unknown_fields::IGNORED_HEADER;
 pub(crate) enum Dialect {
     /// OpenAI's chat completions.
     Chat,
+    /// OpenAI's responses.
+    Responses,
     /// Anthropic's messages.
     Messages,
     /// Anthropic's count of the tokens of a messages request.
@@ -49,6 +52,7 @@ impl Dialect {
     pub(crate) fn relay_api(self) -> RelayApi {
         match self {
             Self::Chat => RelayApi::Chat,
+            Self::Responses => RelayApi::Responses,
             Self::Messages => RelayApi::Messages,
             Self::CountTokens => RelayApi::CountTokens,
         }
@@ -65,6 +69,7 @@ impl Dialect {
     ) -> Result<DialectRequest, Refusal> {
         match self {
             Self::Chat => chat::read(body, context),
+            Self::Responses => responses::read(body, context),
             Self::Messages => messages::read(body, context),
             Self::CountTokens => messages::read_for_count(body, context),
         }

@@ -13,6 +13,7 @@ pub use response_reader::{ReadError, ResponseReader, read_completion};
 
 pub(in crate::dialect) use body::ChatBody;
 pub(in crate::dialect) use request_reader::{read, reasoning_effort};
+pub(in crate::dialect) use response_body::{TokenBody, token_bodies};
 
 use super::{
     field_rules::{FieldRules, NO_DEFAULTS},

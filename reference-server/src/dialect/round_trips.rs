@@ -138,6 +138,45 @@ fn anthropic_body(messages: &[Message]) -> Value {
     body
 }
 
+/// Writes messages as a client of OpenAI's responses does.
+fn responses_body(messages: &[Message]) -> Value {
+    let part = |role: Role, part: &Part| match part {
+        Part::Text(text) if role == Role::Assistant => json!({"type": "output_text", "text": text}),
+        Part::Text(text) => json!({"type": "input_text", "text": text}),
+        Part::Image(image) => json!({"type": "input_image", "image_url": image.file.to_data_url()}),
+    };
+    let mut items = Vec::new();
+    for message in messages {
+        let parts = message.parts.iter().map(|body| part(message.role, body));
+        let parts: Vec<_> = parts.collect();
+        let role = match message.role {
+            Role::System => "system",
+            Role::User => "user",
+            Role::Assistant => "assistant",
+            Role::Tool => {
+                items.push(json!({
+                    "type": "function_call_output",
+                    "call_id": message.tool_call_id,
+                    "output": parts,
+                }));
+                continue;
+            }
+        };
+        if !parts.is_empty() {
+            items.push(json!({"type": "message", "role": role, "content": parts}));
+        }
+        items.extend(message.tool_calls.iter().map(|call| {
+            json!({
+                "type": "function_call",
+                "call_id": call.id,
+                "name": call.name,
+                "arguments": call.arguments,
+            })
+        }));
+    }
+    json!({"model": "m", "input": items})
+}
+
 /// Writes a chat for an upstream, and reads it back.
 fn through_chat(request: &ChatRequest) -> ChatRequest {
     read(Dialect::Chat, &write_request(request, "m", false)).chat
@@ -164,6 +203,14 @@ proptest! {
     fn messages_survive_the_way_through_a_chat(request in arbitrary::request()) {
         let body = anthropic_body(&request.messages).to_string();
         let read = read(Dialect::Messages, body.as_bytes()).chat;
+        prop_assert_eq!(shape(&read.messages), shape(&request.messages));
+        prop_assert_eq!(shape(&through_chat(&read).messages), shape(&request.messages));
+    }
+
+    #[test]
+    fn responses_survive_the_way_through_a_chat(request in arbitrary::request()) {
+        let body = responses_body(&request.messages).to_string();
+        let read = read(Dialect::Responses, body.as_bytes()).chat;
         prop_assert_eq!(shape(&read.messages), shape(&request.messages));
         prop_assert_eq!(shape(&through_chat(&read).messages), shape(&request.messages));
     }

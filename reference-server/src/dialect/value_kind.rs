@@ -27,7 +27,7 @@ pub(in crate::dialect) enum ValueKind {
 }
 
 /// The recognised words, each of which is the default of a field.
-const WORDS: [&str; 4] = ["auto", "medium", "none", "text"];
+const WORDS: [&str; 5] = ["auto", "disabled", "medium", "none", "text"];
 
 impl ValueKind {
     fn empty_if(is_empty: bool) -> Self {

@@ -1,6 +1,7 @@
 //! The APIs of the server, over a scripted backend.
 
 mod messages;
+mod responses;
 
 use reqwest::Response;
 use serde_json::Value;

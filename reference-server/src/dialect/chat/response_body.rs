@@ -72,10 +72,15 @@ struct TopBody<'a> {
     bytes: &'a [u8],
 }
 
+/// The log probabilities of tokens.
+pub(in crate::dialect) fn token_bodies(tokens: &[TokenLogprob]) -> Vec<TokenBody<'_>> {
+    tokens.iter().map(TokenBody::from).collect()
+}
+
 impl<'a> LogprobsBody<'a> {
     pub(in crate::dialect) fn new(tokens: &'a [TokenLogprob]) -> Self {
         Self {
-            content: tokens.iter().map(TokenBody::from).collect(),
+            content: token_bodies(tokens),
             refusal: None,
         }
     }
