@@ -16,7 +16,8 @@ pub use denial::Denial;
 pub use grpc_status::grpc_status;
 pub use reason::RefusalReason;
 pub use responder::{
-    DenialContext, ErrorFormat, Responder, grpc_trailers, is_grpc_route, openai_error,
+    DenialContext, ErrorFormat, Responder, anthropic_error, grpc_trailers, is_anthropic_request,
+    is_grpc_route, openai_error,
 };
 pub use standing::StandingRefusal;
 

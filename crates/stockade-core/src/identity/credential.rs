@@ -16,7 +16,7 @@ use crate::clock::Timestamp;
 /// An authenticator sets it with
 /// [`RequestContext::set_credential`](crate::context::RequestContext::set_credential), and reads
 /// it in [`Authenticator::recheck`](super::Authenticator::recheck). It contains neither the key
-/// nor the token, and `Debug` shows nothing of it.
+/// nor the token, and `Debug` hides it.
 #[derive(Clone)]
 pub struct Credential {
     authenticator: AuthenticatorId,

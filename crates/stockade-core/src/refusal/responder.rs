@@ -18,7 +18,8 @@ use http::{
     request::Parts,
 };
 
-pub use error_format::ErrorFormat;
+pub use anthropic::anthropic_error;
+pub use error_format::{ErrorFormat, is_anthropic_request};
 pub use grpc::grpc_trailers;
 pub use grpc_call::is_grpc_route;
 pub use openai::openai_error;

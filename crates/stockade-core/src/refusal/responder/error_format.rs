@@ -1,6 +1,6 @@
 //! Which language of refusals a client speaks.
 
-use http::{header::ACCEPT, request::Parts};
+use http::{HeaderMap, header::ACCEPT, request::Parts};
 
 /// How a refusal is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -31,7 +31,7 @@ impl ErrorFormat {
             .any(|range| essence(range).eq_ignore_ascii_case(PROBLEM));
         if accepts_problem {
             Self::Problem
-        } else if is_anthropic(head) {
+        } else if is_anthropic_request(head.uri.path(), &head.headers) {
             Self::Anthropic
         } else {
             default
@@ -39,12 +39,11 @@ impl ErrorFormat {
     }
 }
 
-/// Whether the client speaks Anthropic's API: its SDKs send the version with every request, and
-/// no other API has these paths.
-fn is_anthropic(head: &Parts) -> bool {
-    let path = head.uri.path();
+/// Whether the client of this path, with these headers, speaks Anthropic's API: its SDKs send the
+/// version with every request, and no other API has these paths.
+pub fn is_anthropic_request(path: &str, headers: &HeaderMap) -> bool {
     let path = path.strip_suffix("/count_tokens").unwrap_or(path);
-    path.ends_with("/v1/messages") || head.headers.contains_key("anthropic-version")
+    path.ends_with("/v1/messages") || headers.contains_key("anthropic-version")
 }
 
 /// A media type without its parameters.
