@@ -125,7 +125,10 @@ impl RequestRecord {
         outcome: Outcome,
     ) -> (Level, &'static str) {
         let status = self.status.unwrap_or(StatusCode::OK);
+        // Such as a key that was revoked during the response.
+        let is_of_client = |denial: &Denial| denial.kind.status().is_client_error();
         let level = match outcome {
+            Outcome::Failed if aborted && denial.is_some_and(is_of_client) => Level::Warn,
             Outcome::Failed | Outcome::Panicked => Level::Error,
             _ if status.is_server_error() => Level::Error,
             _ if denial.is_some() || status.is_client_error() => Level::Warn,
