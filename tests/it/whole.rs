@@ -8,12 +8,13 @@ use stockade_core::client::PeerAddr;
 use stockade_key_auth::{GeneratedKey, KeyRecord, to_yaml};
 use tempfile::TempDir;
 use tonic::{Code, transport::server::TcpConnectInfo};
+use tonic_health::ServingStatus;
 use tonic_types::StatusExt;
 
-use crate::grpc_server::{GrpcServer, SERVING};
+use crate::grpc_server::{GrpcServer, NOT_SERVING, SERVING, question};
 
 struct Fixture {
-    _folder: TempDir,
+    folder: TempDir,
     fence: Fence,
     server: GrpcServer,
     bearer: String,
@@ -36,7 +37,7 @@ async fn open(settings: &str) -> Fixture {
     let fence = Fence::builder(&config).peer(peer).build().await.unwrap();
     let server = GrpcServer::behind(fence.layer()).await;
     Fixture {
-        _folder: folder,
+        folder,
         fence,
         server,
         bearer: format!("Bearer {}", key.expose()),
@@ -62,7 +63,7 @@ async fn only_a_valid_key_reaches_the_service() {
     let status = fixture.server.check(None).await.unwrap_err();
     assert_eq!(status.code(), Code::Unauthenticated);
     // A method without a rule is denied.
-    let watch = crate::grpc_server::question(Some(("authorization", &fixture.bearer)));
+    let watch = question(Some(("authorization", &fixture.bearer)));
     let status = fixture.server.client.watch(watch).await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound);
 }
@@ -107,7 +108,36 @@ async fn bans_a_client_that_guesses_keys_with_a_grpc_status() {
 async fn a_limit_by_key_precedes_the_scope_of_a_method() {
     let mut fixture = open("[rate_limit]\nby_key = \"1/minute\"\n").await;
     assert_eq!(fixture.check().await.unwrap(), SERVING);
-    let watch = crate::grpc_server::question(Some(("authorization", &fixture.bearer)));
+    let watch = question(Some(("authorization", &fixture.bearer)));
     let status = fixture.server.client.watch(watch).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted);
+}
+
+// A08
+#[tokio::test]
+async fn a_stream_ends_with_a_status_when_its_key_is_revoked() {
+    let mut fixture = open(
+        "[[routes]]\npath = \"/grpc.health.v1.Health/Watch\"\nmethods = \"POST\"\n\
+         access = \"health:read\"\n",
+    )
+    .await;
+    let shown = Some(("authorization", &*fixture.bearer));
+    let stream = fixture.server.client.watch(question(shown)).await.unwrap();
+    let mut stream = stream.into_inner();
+    assert_eq!(stream.message().await.unwrap().unwrap().status, SERVING);
+    fixture
+        .server
+        .reporter
+        .set_service_status("", ServingStatus::NotServing)
+        .await;
+    assert_eq!(stream.message().await.unwrap().unwrap().status, NOT_SERVING);
+
+    let keys = fixture.folder.path().join("keys.yaml");
+    fs::write(keys, "keys: []\n").unwrap();
+    let status = stream.message().await.unwrap_err();
+    assert_eq!(status.code(), Code::Unauthenticated);
+    assert_eq!(status.message(), "the API key is not valid");
+    let info = status.get_details_error_info().unwrap();
+    assert_eq!(info.reason, "AUTHENTICATION_FAILED");
+    assert!(status.get_details_request_info().is_some());
 }

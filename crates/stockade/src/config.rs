@@ -32,6 +32,7 @@ mod overrides;
 mod probes;
 mod schema;
 mod settings;
+mod streams;
 mod value;
 mod warning;
 
@@ -51,6 +52,7 @@ pub use limits::{
 pub use origin::SettingOrigin;
 pub use probes::ProbesConfig;
 pub use settings::Setting;
+pub use streams::StreamsConfig;
 pub use value::SecretUrl;
 pub use warning::{Change, ConfigWarning, Remedy};
 
@@ -118,6 +120,9 @@ pub struct Config {
     /// Quotas of model tokens.
     #[serde(default)]
     pub token_budget: TokenBudgetConfig,
+    /// Responses that are on their way when the access of their client ends.
+    #[serde(default)]
+    pub streams: StreamsConfig,
     /// The store of limits and bans that replicas share.
     pub store: Option<StoreConfig>,
     /// Bans of abusive clients.

@@ -9,6 +9,7 @@ use std::{
     },
 };
 
+use http::Extensions;
 use stockade_abuse::Detector;
 use stockade_audit::{AuditLog, Journal};
 use stockade_core::identity::EitherAuth;
@@ -38,6 +39,7 @@ mod route_adapter;
 mod service;
 mod sources;
 mod store;
+mod streams;
 mod summary;
 mod tokens;
 mod validate;
@@ -48,6 +50,7 @@ pub use layer::FenceLayer;
 pub use request_metrics::RequestMetrics;
 pub use service::{FenceBody, FenceFuture, FenceResponseBody, FenceService};
 pub use store::StoreHealth;
+pub use streams::{AccessEnded, FinalEvent};
 
 pub(crate) use validate::validate;
 
@@ -55,6 +58,7 @@ use cors::Cors;
 use event::Listeners;
 use sources::Sources;
 use store::{PermitsStore, Stores};
+use streams::Streams;
 use tokens::TokenAuth;
 
 /// Authentication by keys or tokens.
@@ -106,6 +110,7 @@ struct Inner {
     audit: AuditLog,
     stores: Stores,
     sources: Sources,
+    streams: Streams,
 }
 
 impl Fence {
@@ -161,7 +166,34 @@ impl Fence {
         &self.0.audit
     }
 
-    /// Applies the quotas, the abuse policy and the CORS settings of another configuration.
+    /// A future that resolves when a new request of this client would be refused, with that
+    /// refusal: its key is revoked or has expired, its token is, it was banned, or it has used
+    /// more tokens than its budget has left, as far as the handler has
+    /// [reported](stockade_core::context::RequestContext::set_usage) them.
+    ///
+    /// `request` are the extensions of a request that the fence has admitted. The fence itself
+    /// ends streams of server-sent events and of gRPC, and those with a [`FinalEvent`], unless
+    /// `streams.cut` is off; the future is for others, such as WebSockets.
+    ///
+    /// ```
+    /// use http::Extensions;
+    /// use stockade::Fence;
+    ///
+    /// async fn socket(fence: Fence, request: Extensions) {
+    ///     tokio::select! {
+    ///         refusal = fence.access_ended(&request) => eprintln!("closed: {}", refusal.code()),
+    ///         () = serve() => {}
+    ///     }
+    /// }
+    /// # async fn serve() {}
+    /// # let _ = socket;
+    /// ```
+    pub fn access_ended(&self, request: &Extensions) -> AccessEnded {
+        self.0.streams.access_ended(request)
+    }
+
+    /// Applies the quotas, the abuse policy, `streams.cut` and the CORS settings of another
+    /// configuration.
     /// Changes of keys and deny-lists need no reload.
     ///
     /// # Errors
@@ -193,6 +225,7 @@ impl Fence {
         if let Some(detector) = &inner.detector {
             detector.set_policy(policy);
         }
+        inner.streams.set_enabled(config.streams.cut);
         inner.listeners.notify(&FenceEvent::Reloaded);
         Ok(())
     }
@@ -228,6 +261,7 @@ impl Fence {
             metrics::counter!("stockade_denied_total").absolute(stats.denied_count);
             metrics::counter!("stockade_would_deny_total").absolute(stats.would_deny_count);
         }
+        gauge("stockade_open_streams", self.0.streams.count() as u64);
         if let Some(concurrency) = &self.0.concurrency {
             let stats = concurrency.stats();
             gauge("stockade_requests_in_flight", stats.in_use);

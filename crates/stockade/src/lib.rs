@@ -25,12 +25,17 @@
 //!    [`Environment::legacy_names`] was called), then the file ([`Config`], TOML or YAML). Unknown
 //!    names are refused with their line or variable and the nearest known name.
 //! 8. **Changes of keys, revocations and deny-lists take effect without a reload.** Quotas, the
-//!    abuse policy and CORS change with [`Fence::reload`]; an invalid configuration changes
+//!    abuse policy, `streams.cut` and CORS change with [`Fence::reload`]; an invalid configuration changes
 //!    nothing. Each key that any process creates, rotates or revokes is an event
 //!    ([`FenceEvent`]) in the audit log: up to a hundred of a change by id, the others as a count.
-//! 9. **Limits are counted in this process**, or in Redis (feature `redis`), which replicas share.
-//!    With Redis, `store.on_failure` is required: it decides what happens during an outage.
-//! 10. **[`check`] finds unsafe settings** and suggests a fix for each.
+//! 9. **A stream ends when its client loses access**: its key is revoked or expires, its token is,
+//!    it is banned, or its tokens are used up. Streams of server-sent events and of gRPC end at most
+//!    half a second after new requests are refused, with an error event or a status; others mark
+//!    themselves with a [`FinalEvent`]. `streams.cut` switches it off. Responses of other kinds are
+//!    left alone.
+//! 10. **Limits are counted in this process**, or in Redis (feature `redis`), which replicas share.
+//!     With Redis, `store.on_failure` is required: it decides what happens during an outage.
+//! 11. **[`check`] finds unsafe settings** and suggests a fix for each.
 //!
 //! # Knowing before deploying
 //! - Apply the layer once, after routing, with axum's `Router::layer`: the matched route is then
@@ -197,11 +202,11 @@ pub use config::{
     ClientIpConfig, ConcurrencyConfig, Config, ConfigError, ConfigWarning, CorsConfig, Environment,
     Format, HeaderStyle, ImagesConfig, LEGACY_NAMES, OnFailure, OnOverflow, ProbesConfig,
     RateLimitConfig, Remedy, RouteAccess, RouteConfig, SecretUrl, Setting, SettingOrigin,
-    StoreConfig, TokenBudgetConfig, TokensConfig,
+    StoreConfig, StreamsConfig, TokenBudgetConfig, TokensConfig,
 };
 pub use fence::{
-    Fence, FenceBody, FenceBuilder, FenceEvent, FenceFuture, FenceLayer, FenceResponseBody,
-    FenceService, RequestMetrics, StoreHealth,
+    AccessEnded, Fence, FenceBody, FenceBuilder, FenceEvent, FenceFuture, FenceLayer,
+    FenceResponseBody, FenceService, FinalEvent, RequestMetrics, StoreHealth,
 };
 pub use security_headers::{SecurityHeaders, SecurityHeadersLayer};
 pub use stockade_watch::SourceStatus;

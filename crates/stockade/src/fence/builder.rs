@@ -29,6 +29,7 @@ use super::{
     route_adapter::{RouteAdapter, ServerAdapter},
     sources::Sources,
     store::Stores,
+    streams::{Access, Streams},
     summary, tokens, validate,
 };
 use crate::{Config, ConfigError, HeaderStyle};
@@ -199,6 +200,7 @@ impl<'c> FenceBuilder<'c> {
         let realm = &config.auth.realm;
         let tokens = config.auth.tokens.as_ref();
         let tokens = tokens.map(|tokens| tokens::guard(tokens, realm, &mut sources));
+        let followed = keys.clone();
         let key_auth = KeyAuth::with_keys(keys)
             .realm(realm)
             // The scope guard decides which routes are public.
@@ -208,6 +210,15 @@ impl<'c> FenceBuilder<'c> {
             None => key_auth,
         };
         let identity: Identity = Arc::new(key_auth.or_maybe(tokens.transpose()?));
+        let access = Access {
+            identity: Arc::clone(&identity),
+            detector: detector.clone(),
+            ban_valid_keys: config.abuse.ban_valid_keys,
+        };
+        let streams = Streams::start(access, config.streams.cut)
+            .map_err(|error| record::setting_error("streams", &error))?;
+        let check_streams = streams.checks();
+        followed.on_publish(move |_| check_streams());
         let routes = match &self.scopes {
             Some(_) => "set by the program".to_owned(),
             None => format!("{} routes", config.routes.len()),
@@ -282,7 +293,7 @@ impl<'c> FenceBuilder<'c> {
             after_body: self.after_body.except_probes(),
             token_budget: budget.except_probes(),
         };
-        let layer = FenceLayer::new(order, responder);
+        let layer = FenceLayer::new(order, responder, streams.clone());
         Ok(Fence(Arc::new(Inner {
             summary,
             config_warnings: (config.warnings().len() as u64).into(),
@@ -297,6 +308,7 @@ impl<'c> FenceBuilder<'c> {
             audit,
             stores,
             sources,
+            streams,
         })))
     }
 }

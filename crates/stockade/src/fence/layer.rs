@@ -18,6 +18,7 @@ use super::{
     probes::ProbeLimit,
     route_adapter::RouteAdapter,
     store::{LimitsStore, PermitsStore},
+    streams::{StreamService, Streams},
 };
 
 /// Declares the guards of a fence in order: the struct that holds them, the type of their
@@ -92,12 +93,18 @@ order! {
 
 /// All layers of a [`Fence`](crate::Fence) as one [`Layer`]. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct FenceLayer(GuardLayer<FenceGuards>);
+pub struct FenceLayer {
+    guards: GuardLayer<FenceGuards>,
+    streams: Streams,
+}
 
 impl FenceLayer {
-    pub(super) fn new(order: GuardOrder, responder: &Responder) -> Self {
+    pub(super) fn new(order: GuardOrder, responder: &Responder, streams: Streams) -> Self {
         let guards = order.into_guards();
-        Self(GuardLayer::with_responder(guards, responder.clone()))
+        Self {
+            guards: GuardLayer::with_responder(guards, responder.clone()),
+            streams,
+        }
     }
 }
 
@@ -105,6 +112,7 @@ impl<S> Layer<S> for FenceLayer {
     type Service = FenceService<S>;
 
     fn layer(&self, inner: S) -> FenceService<S> {
-        FenceService(self.0.layer(inner))
+        let inner = StreamService::new(inner, self.streams.clone());
+        FenceService(self.guards.layer(inner))
     }
 }

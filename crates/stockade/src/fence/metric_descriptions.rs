@@ -23,6 +23,14 @@ pub(super) fn describe() {
         "Refused requests, by guard and code"
     );
     describe_counter!(
+        "stockade_streams_cut_total",
+        "Streams that were ended because their client lost access, by reason"
+    );
+    describe_gauge!(
+        "stockade_open_streams",
+        "Streams that are checked for the access of their client"
+    );
+    describe_counter!(
         "stockade_tokens_total",
         "Tokens of language models, by kind"
     );

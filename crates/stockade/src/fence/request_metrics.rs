@@ -15,6 +15,8 @@ use stockade_core::{
     refusal::Denial,
 };
 
+use super::streams;
+
 /// Counts requests and their outcomes. Has no effect unless a recorder is installed.
 ///
 /// | name | labels |
@@ -24,6 +26,7 @@ use stockade_core::{
 /// | `stockade_auth_allowed_total` | `reason`: `credential`, `anonymous` |
 /// | `stockade_auth_blocked_total` | `reason`: `missing`, `unknown`, `expired`, … |
 /// | `stockade_refused_total` | `guard`, `code` |
+/// | `stockade_streams_cut_total` | `reason`: `revoked`, `expired`, `unknown`, `network`, `banned`, `budget` |
 /// | `stockade_tokens_total` | `kind`: `prompt`, `completion`; estimated if the response has no usage |
 ///
 /// Labels contain no client input. A route is the router's pattern, or `-` if none matched.
@@ -145,16 +148,18 @@ impl ResponseHook for RequestMetricsHook {
         });
         requests.increment(1);
         duration.record(SystemClock::shared().now() - context.arrived());
-        match context.denial() {
-            Some(denial) => self.series.denial(denial),
-            None => {
-                let reason = match context.principal() {
-                    Some(_) => "credential",
-                    None => "anonymous",
-                };
-                self.series
-                    .count("stockade_auth_allowed_total", "reason", reason);
-            }
+        let denial = context.denial();
+        if let Some(denial) = denial {
+            self.series.denial(denial);
+        }
+        // A stream that was ended had been admitted.
+        if denial.is_none_or(|denial| denial.guard == streams::NAME) {
+            let reason = match context.principal() {
+                Some(_) => "credential",
+                None => "anonymous",
+            };
+            self.series
+                .count("stockade_auth_allowed_total", "reason", reason);
         }
         if let Some(usage) = context.final_usage() {
             let tokens = |kind: &'static str| {

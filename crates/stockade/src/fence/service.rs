@@ -16,14 +16,17 @@ use stockade_body::CheckedBody;
 use stockade_core::guard::{GuardStack, Guarded, GuardedBody, ResponseFuture};
 use tower::Service;
 
-use super::layer::FenceGuards;
+use super::{
+    layer::FenceGuards,
+    streams::{StreamBody, StreamService},
+};
 
 /// The request body of the inner service of a fence, for the server's body type `B`.
 pub type FenceBody<B> = CheckedBody<B>;
 
 /// A service protected by a [`Fence`](crate::Fence).
 #[derive(Clone)]
-pub struct FenceService<S>(pub(super) Guarded<S, FenceGuards>);
+pub struct FenceService<S>(pub(super) Guarded<StreamService<S>, FenceGuards>);
 
 impl<S, B, R> Service<Request<B>> for FenceService<S>
 where
@@ -60,13 +63,13 @@ pin_project! {
     /// The response of a [`FenceService`].
     pub struct FenceFuture<S, B>
     where
-        S: Service<Request<FenceBody<B>>>,
+        StreamService<S>: Service<Request<FenceBody<B>>>,
         B: Body<Data = Bytes>,
         B: Unpin,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         #[pin]
-        inner: ResponseFuture<S, FenceGuards, B>,
+        inner: ResponseFuture<StreamService<S>, FenceGuards, B>,
     }
 }
 
@@ -87,7 +90,7 @@ where
 
 impl<S, B> fmt::Debug for FenceFuture<S, B>
 where
-    S: Service<Request<FenceBody<B>>>,
+    StreamService<S>: Service<Request<FenceBody<B>>>,
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
@@ -99,10 +102,11 @@ where
 type Carried = <FenceGuards as GuardStack>::Carried;
 
 pin_project! {
-    /// The response body of a [`FenceService`]: that of the inner service, or a refusal.
+    /// The response body of a [`FenceService`]: that of the inner service, or a refusal. A stream
+    /// ends with an error when its client loses access.
     pub struct FenceResponseBody<R> {
         #[pin]
-        inner: GuardedBody<R, Carried>,
+        inner: GuardedBody<StreamBody<R>, Carried>,
     }
 }
 

@@ -30,6 +30,7 @@ pub(super) fn summary(config: &Config, routes: &str) -> String {
     );
     line("concurrency", concurrency(config));
     line("tokens", list(&config.token_budget.by_key));
+    line("streams", streams(config));
     line("counters", counters(config));
     line(
         "records",
@@ -137,6 +138,13 @@ fn concurrency(config: &Config) -> String {
             .map(|most| format!("{most} in total")),
     ];
     list(&limits.into_iter().flatten().collect::<Vec<_>>())
+}
+
+fn streams(config: &Config) -> String {
+    match config.streams.cut {
+        true => "end when their client loses access".to_owned(),
+        false => "continue when their client loses access".to_owned(),
+    }
 }
 
 fn counters(config: &Config) -> String {
