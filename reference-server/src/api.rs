@@ -39,6 +39,7 @@ pub(crate) mod routes {
     pub(crate) const CHAT: &str = "/v1/chat/completions";
     pub(crate) const RERANK: &str = "/v1/rerank";
     pub(crate) const VERSION: &str = "/version";
+    pub(crate) const COMPLETIONS: &str = "/v1/completions";
     pub(crate) const RESPONSES: &str = "/v1/responses";
     pub(crate) const MESSAGES: &str = "/v1/messages";
     pub(crate) const COUNT_TOKENS: &str = "/v1/messages/count_tokens";
@@ -91,6 +92,7 @@ pub(crate) fn router(models: Models, fence: Fence, sources: Sources, limits: Api
         .route(routes::CHAT, post(generate::chat))
         .route(routes::RERANK, post(relay::rerank))
         .route(routes::VERSION, get(health::version))
+        .route(routes::COMPLETIONS, post(generate::completions))
         .route(routes::RESPONSES, post(generate::responses))
         .route(routes::MESSAGES, post(messages::create))
         .route(routes::COUNT_TOKENS, post(messages::count_tokens))

@@ -5,6 +5,7 @@
 
 mod bounded_vec;
 pub mod chat;
+mod completions;
 mod extensions;
 mod field_rules;
 mod images;
@@ -39,6 +40,8 @@ pub(crate) use unknown_fields::IGNORED_HEADER;
 pub(crate) enum Dialect {
     /// OpenAI's chat completions.
     Chat,
+    /// OpenAI's completions.
+    Completions,
     /// OpenAI's responses.
     Responses,
     /// Anthropic's messages.
@@ -52,6 +55,7 @@ impl Dialect {
     pub(crate) fn relay_api(self) -> RelayApi {
         match self {
             Self::Chat => RelayApi::Chat,
+            Self::Completions => RelayApi::Completions,
             Self::Responses => RelayApi::Responses,
             Self::Messages => RelayApi::Messages,
             Self::CountTokens => RelayApi::CountTokens,
@@ -69,6 +73,7 @@ impl Dialect {
     ) -> Result<DialectRequest, Refusal> {
         match self {
             Self::Chat => chat::read(body, context),
+            Self::Completions => completions::read(body, context),
             Self::Responses => responses::read(body, context),
             Self::Messages => messages::read(body, context),
             Self::CountTokens => messages::read_for_count(body, context),

@@ -38,6 +38,11 @@ pub(super) async fn chat(State(api): State<Arc<Api>>, request: Request) -> Respo
     handle(Dialect::Chat, &api, request).await
 }
 
+/// `POST /v1/completions`.
+pub(super) async fn completions(State(api): State<Arc<Api>>, request: Request) -> Response {
+    handle(Dialect::Completions, &api, request).await
+}
+
 /// `POST /v1/responses`.
 pub(super) async fn responses(State(api): State<Arc<Api>>, request: Request) -> Response {
     handle(Dialect::Responses, &api, request).await

@@ -11,9 +11,13 @@ mod response_writer;
 pub use request_writer::write_request;
 pub use response_reader::{ReadError, ResponseReader, read_completion};
 
-pub(in crate::dialect) use body::ChatBody;
-pub(in crate::dialect) use request_reader::{read, reasoning_effort};
-pub(in crate::dialect) use response_body::{TokenBody, token_bodies};
+pub(in crate::dialect) use body::{ChatBody, LogitBias, MAX_STOPS, StreamOptions};
+pub(in crate::dialect) use request_reader::{
+    choices, logit_bias, read, reasoning_effort, stop_sequences, stream_options,
+};
+pub(in crate::dialect) use response_body::{
+    ErrorBody, TokenBody, UsageBody, finish_reason, token_bodies,
+};
 
 use super::{
     field_rules::{FieldRules, NO_DEFAULTS},

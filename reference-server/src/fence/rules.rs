@@ -22,6 +22,7 @@ pub(crate) fn scope_guard(realm: &str) -> Result<ScopeGuard, RouteTableError> {
         .route(Method::POST, routes::CHAT, scope("chat:write"))
         .route(Method::POST, routes::RERANK, scope("chat:write"))
         .route(Method::GET, routes::VERSION, scope("models:read"))
+        .route(Method::POST, routes::COMPLETIONS, scope("chat:write"))
         .route(Method::POST, routes::RESPONSES, scope("chat:write"))
         .route(Method::POST, routes::MESSAGES, scope("chat:write"))
         .route(Method::POST, routes::COUNT_TOKENS, scope("chat:write"))
@@ -56,6 +57,11 @@ pub(crate) fn body_rules(config: &BodyConfig) -> BodyRules {
     config
         .rules()
         .route(Method::POST, routes::CHAT, chat)
+        .route(
+            Method::POST,
+            routes::COMPLETIONS,
+            config.limited(BodyProfile::OpenaiCompletions.profile()),
+        )
         .route(
             Method::POST,
             routes::RESPONSES,

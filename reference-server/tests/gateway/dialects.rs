@@ -1,5 +1,6 @@
 //! The APIs of the server, over a scripted backend.
 
+mod completions;
 mod messages;
 mod responses;
 

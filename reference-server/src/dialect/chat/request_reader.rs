@@ -4,7 +4,7 @@ use stockade_core::refusal::Refusal;
 
 use super::{
     FIELD_RULES,
-    body::{ChatBody, ResponseFormatBody, StreamOptions, ToolBody, ToolChoiceBody},
+    body::{ChatBody, LogitBias, ResponseFormatBody, StreamOptions, ToolBody, ToolChoiceBody},
     message,
     response_writer::ChatWriter,
 };
@@ -109,10 +109,6 @@ fn read_sampling(body: &mut ChatBody<'_>, limits: ChatLimits) -> Result<Sampling
         (Some(asked), None) => ("max_completion_tokens", Some(asked)),
         (None, asked) => ("max_tokens", asked),
     };
-    let logit_bias = body.logit_bias.take().map_or_else(Vec::new, |bias| bias.0);
-    for (_, bias) in &logit_bias {
-        sampling::within("logit_bias", Some(*bias), -100.0..=100.0)?;
-    }
     Ok(Sampling {
         max_tokens: limits.max_tokens(param, asked)?,
         temperature: sampling::within("temperature", body.temperature, 0.0..=2.0)?,
@@ -126,11 +122,22 @@ fn read_sampling(body: &mut ChatBody<'_>, limits: ChatLimits) -> Result<Sampling
             body.repetition_penalty,
             10.0,
         )?,
-        logit_bias,
+        logit_bias: logit_bias(body.logit_bias.take())?,
         // Any integer is a seed; negative ones are reinterpreted as unsigned.
         seed: body.seed.map(i64::cast_unsigned),
         stop: sampling::stop("stop", stop_sequences(body.stop.take()))?,
     })
+}
+
+/// The biases of tokens.
+pub(in crate::dialect) fn logit_bias(
+    biases: Option<LogitBias>,
+) -> Result<Vec<(u32, f64)>, Refusal> {
+    let biases = biases.map_or_else(Vec::new, |biases| biases.0);
+    for (_, bias) in &biases {
+        sampling::within("logit_bias", Some(*bias), -100.0..=100.0)?;
+    }
+    Ok(biases)
 }
 
 /// The stop sequences of a string or a list.
