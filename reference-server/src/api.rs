@@ -20,6 +20,7 @@ mod generate;
 mod health;
 mod messages;
 mod models;
+pub(crate) mod openapi;
 pub(crate) mod refusals;
 mod relay;
 
@@ -38,6 +39,10 @@ pub(crate) mod routes {
     pub(crate) const METRICS_SCOPE: &str = "metrics:read";
     pub(crate) const CHAT: &str = "/v1/chat/completions";
     pub(crate) const RERANK: &str = "/v1/rerank";
+    pub(crate) const OPENAPI: &str = "/openapi.json";
+    pub(crate) const DOCS: &str = "/docs";
+    pub(crate) const DOCS_PAGE: &str = "/docs/";
+    pub(crate) const DOCS_FILES: &str = "/docs/{*file}";
     pub(crate) const VERSION: &str = "/version";
     pub(crate) const COMPLETIONS: &str = "/v1/completions";
     pub(crate) const RESPONSES: &str = "/v1/responses";

@@ -10,8 +10,8 @@ mod model;
 mod upstream;
 
 pub use stockade_server_config::{
-    ApiConfig, ApiKeyHeader, DeviceConfig, EngineConfig, LogConfig, LogFormat, LogLevel,
-    ModelConfig, QuantiseConfig, ServerConfig, TlsConfig, UnknownFields, UpstreamConfig,
+    ApiConfig, ApiKeyHeader, DeviceConfig, DocsConfig, EngineConfig, LogConfig, LogFormat,
+    LogLevel, ModelConfig, QuantiseConfig, ServerConfig, TlsConfig, UnknownFields, UpstreamConfig,
     UpstreamsConfig,
 };
 
@@ -27,6 +27,8 @@ pub struct Config {
     pub models: Vec<ModelConfig>,
     /// The settings of all upstreams.
     pub upstreams: UpstreamsConfig,
+    /// The description of the API.
+    pub docs: DocsConfig,
     /// The log level and format.
     pub log: LogConfig,
     /// Authentication, authorization and limits.
@@ -82,6 +84,7 @@ impl Config {
             server: file.server,
             models,
             upstreams: file.upstreams,
+            docs: file.docs,
             log: file.log,
             fence: file.fence,
         })

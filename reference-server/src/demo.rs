@@ -153,6 +153,8 @@ async fn write_files(
          upstream = [{{ url = \"{upstream}\", api_key_file = \"{UPSTREAM_KEY}\", model = \
          \"{NAME}\" }}]\n\n\
          [auth]\nkeys_file = \"{KEYS}\"\n\n\
+         # The API is described at /docs/.\n[docs]\nallowed = true\n\n\
+         # The API is described at /docs/.\n[docs]\nallowed = true\n\n\
          [log]\nformat = \"text\"\n"
     );
     let path = folder.join(CONFIG);

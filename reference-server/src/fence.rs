@@ -23,7 +23,7 @@ pub(crate) use body_limit::BodyLimit;
 pub(crate) use deadline::{Deadline, DeadlinePassed, DeadlinePolicy};
 pub(crate) use host::HostGuard;
 
-use crate::{LogFormat, StartError};
+use crate::{DocsConfig, LogFormat, StartError};
 use log_sink::LogSink;
 
 /// The server's own layers, outside the fence and between the fence and the handlers.
@@ -37,14 +37,18 @@ pub(crate) struct ServerLayers {
 
 /// Builds the fence. The server supplies the scopes and body rules of its routes, unless the
 /// configuration has a `[[routes]]` table.
-pub(crate) async fn build(config: &Config, log: LogFormat) -> Result<Fence, StartError> {
+pub(crate) async fn build(
+    config: &Config,
+    log: LogFormat,
+    docs: DocsConfig,
+) -> Result<Fence, StartError> {
     let mut fence = Fence::builder(config).metrics();
     if config.audit.is_none() {
         fence = fence.records(move || log_records(log));
     }
     if config.routes.is_empty() {
         fence = fence.bodies(rules::body_rules(&config.body));
-        let scopes = rules::scope_guard(&config.auth.realm)
+        let scopes = rules::scope_guard(&config.auth.realm, docs)
             .map_err(|error| StartError::context("invalid route table", &error))?;
         fence = fence
             .scopes(scopes)

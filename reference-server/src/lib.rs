@@ -24,8 +24,8 @@ pub mod upstream;
 
 pub use cli::Cli;
 pub use config::{
-    ApiConfig, ApiKeyHeader, Config, DeviceConfig, EngineConfig, LogConfig, LogFormat, LogLevel,
-    ModelConfig, QuantiseConfig, ServerConfig, TlsConfig, UnknownFields, UpstreamConfig,
+    ApiConfig, ApiKeyHeader, Config, DeviceConfig, DocsConfig, EngineConfig, LogConfig, LogFormat,
+    LogLevel, ModelConfig, QuantiseConfig, ServerConfig, TlsConfig, UnknownFields, UpstreamConfig,
     UpstreamsConfig,
 };
 pub use models::Models;

@@ -24,7 +24,7 @@ pub(crate) use sources::{SourceReport, Sources};
 pub(crate) use shutdown::shutdown_signals;
 
 use crate::{
-    Config, StartError,
+    Config, DocsConfig, StartError,
     api::{self, ApiLimits},
     fence::{self, BodyLimit, DeadlinePolicy, HostGuard, ServerLayers},
     models::Models,
@@ -42,6 +42,7 @@ pub struct Server {
     layers: ServerLayers,
     prometheus: PrometheusHandle,
     api: ApiLimits,
+    docs: DocsConfig,
     connections: ConnectionLimits,
 }
 
@@ -66,7 +67,8 @@ impl Server {
         let tls = tls.transpose()?;
         // After the bind, because the fence opens the audit log: a second server must fail
         // without writing to it.
-        let fence = fence::build(&apply_server_limits(config), config.log.format).await?;
+        let fence =
+            fence::build(&apply_server_limits(config), config.log.format, config.docs).await?;
         let stale = seconds(config.server.stale_keys_timeout_secs);
         let mut sources = Sources::new(fence.clone(), stale);
         tls.iter().for_each(|tls| sources.add(tls.health()));
@@ -92,6 +94,7 @@ impl Server {
                 body_timeout: seconds(config.server.body_timeout_secs.get()),
                 unknown_fields: config.server.unknown_fields,
             },
+            docs: config.docs,
             connections: ConnectionLimits {
                 max_connections,
                 header_timeout: seconds(config.server.header_timeout_secs.get()),
@@ -120,6 +123,10 @@ impl Server {
             models.clone(),
         );
         let router = api::router(models, self.fence.clone(), sources, self.api).merge(prometheus);
+        let router = match self.docs.allowed {
+            true => router.merge(api::openapi::router()),
+            false => router,
+        };
         let abort = self.layers.deadlines.abort.clone();
         let router = fence::wrap(router, &self.fence, self.layers);
         let (listener, limits) = (self.listener, self.connections);

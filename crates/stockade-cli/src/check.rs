@@ -24,8 +24,8 @@ use crate::{
 /// The configuration to check.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-A file with a section [server], [model], [[models]], [upstreams] or [log] is loaded in the same
-way as by stockade-server, including its unprefixed environment variables. Any other file is
+A file with a section [server], [model], [[models]], [upstreams], [docs] or [log] is loaded in
+the same way as by stockade-server, including its unprefixed environment variables. Any other file is
 loaded in the same way as by the library.
 
 Examples:
@@ -45,7 +45,7 @@ pub(crate) struct CheckArgs {
     #[arg(long)]
     tls: bool,
     /// Load the file in the same way as the library: ignore [server], [model], [[models]],
-    /// [upstreams], [log] and
+    /// [upstreams], [docs], [log] and
     /// unprefixed variables
     #[arg(long)]
     library: bool,

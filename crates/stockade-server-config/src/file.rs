@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 use stockade::{Config, ConfigError, Environment, Format};
 
-use crate::{LogConfig, ModelConfig, ServerConfig, UpstreamsConfig};
+use crate::{DocsConfig, LogConfig, ModelConfig, ServerConfig, UpstreamsConfig};
 
 /// A configuration file of the server.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub struct ServerFile {
     pub models: Vec<ModelConfig>,
     /// The settings of all upstreams.
     pub upstreams: UpstreamsConfig,
+    /// The description of the API.
+    pub docs: DocsConfig,
     /// The log.
     pub log: LogConfig,
     /// The configuration of the fence.
@@ -36,12 +38,14 @@ struct Sections {
     #[serde(default)]
     upstreams: UpstreamsConfig,
     #[serde(default)]
+    docs: DocsConfig,
+    #[serde(default)]
     log: LogConfig,
 }
 
 impl ServerFile {
     /// The names of the sections that only a file of the server has.
-    pub const SECTIONS: [&str; 5] = ["server", "model", "models", "upstreams", "log"];
+    pub const SECTIONS: [&str; 6] = ["server", "model", "models", "upstreams", "docs", "log"];
 
     /// Reads a TOML or YAML file, by its extension. Relative paths in the file and in
     /// environment variables are relative to the directory of the file.
@@ -87,6 +91,7 @@ impl ServerFile {
             model,
             models,
             upstreams,
+            docs,
             log,
         } = sections;
         if model.is_some() && !models.is_empty() {
@@ -99,6 +104,7 @@ impl ServerFile {
             is_list: !models.is_empty(),
             models: model.into_iter().chain(models).collect(),
             upstreams,
+            docs,
             log,
             fence,
         };

@@ -1,5 +1,5 @@
 //! The configuration file of `stockade-server`: the sections `[server]`, `[model]` or
-//! `[[models]]`, `[upstreams]` and `[log]` in addition to those of [`stockade::Config`].
+//! `[[models]]`, `[upstreams]`, `[docs]` and `[log]` in addition to those of [`stockade::Config`].
 //!
 //! ```sh
 //! cargo add stockade-server-config
@@ -56,7 +56,9 @@ mod validate;
 pub use file::ServerFile;
 pub use listen::listen_address;
 pub use model::{ApiConfig, DeviceConfig, EngineConfig, ModelConfig, QuantiseConfig};
-pub use sections::{LogConfig, LogFormat, LogLevel, ServerConfig, TlsConfig, UnknownFields};
+pub use sections::{
+    DocsConfig, LogConfig, LogFormat, LogLevel, ServerConfig, TlsConfig, UnknownFields,
+};
 pub use source::ModelSource;
 pub use upstream::{ApiKeyHeader, UpstreamConfig, UpstreamsConfig};
 pub use upstream_url::UpstreamUrl;

@@ -101,6 +101,15 @@ impl TlsConfig {
     }
 }
 
+/// `[docs]`: the description of the API.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct DocsConfig {
+    /// Whether `/openapi.json` and the page `/docs/` are served, to everyone.
+    pub allowed: bool,
+}
+
 /// `[log]`: the log on standard error.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -5,13 +5,13 @@ use stockade::{BodyConfig, BodyProfile};
 use stockade_body::{BodyRules, Profile, Rule};
 use stockade_scope::{Access, RouteTableError, ScopeGuard};
 
-use crate::api::routes;
+use crate::{api::routes, config::DocsConfig};
 
 /// The required scope of each route. Routes without an entry are denied, even if the router
 /// serves them.
-pub(crate) fn scope_guard(realm: &str) -> Result<ScopeGuard, RouteTableError> {
+pub(crate) fn scope_guard(realm: &str, docs: DocsConfig) -> Result<ScopeGuard, RouteTableError> {
     let scope = |scope: &str| Access::scope(scope.parse().expect("a literal scope"));
-    ScopeGuard::builder()
+    let mut builder = ScopeGuard::builder()
         .realm(realm)
         // Public: load balancers and supervisors have no key.
         .route(Method::GET, routes::HEALTH, Access::public())
@@ -27,8 +27,18 @@ pub(crate) fn scope_guard(realm: &str) -> Result<ScopeGuard, RouteTableError> {
         .route(Method::POST, routes::MESSAGES, scope("chat:write"))
         .route(Method::POST, routes::COUNT_TOKENS, scope("chat:write"))
         .route(Method::GET, routes::MODELS, scope("models:read"))
-        .route(Method::GET, routes::MODEL, scope("models:read"))
-        .build()
+        .route(Method::GET, routes::MODEL, scope("models:read"));
+    if docs.allowed {
+        for page in [
+            routes::OPENAPI,
+            routes::DOCS,
+            routes::DOCS_PAGE,
+            routes::DOCS_FILES,
+        ] {
+            builder = builder.route(Method::GET, page, Access::public());
+        }
+    }
+    builder.build()
 }
 
 /// The body rules of each route.

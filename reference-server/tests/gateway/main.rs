@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "test helpers may panic")]
 
 mod dialects;
+mod docs;
 mod gateway;
 mod metrics;
 mod relay;

@@ -1,0 +1,274 @@
+//! The schemas of requests and responses. The types exist for their schemas only: the server reads
+//! requests incrementally, and writes responses from borrowed values.
+
+#![allow(dead_code, reason = "only the schemas of these types are used")]
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+use utoipa::{
+    ToSchema,
+    openapi::{RefOr, Schema},
+};
+
+/// All schemas, by their names.
+pub(super) fn all() -> Vec<(String, RefOr<Schema>)> {
+    let mut schemas = Vec::new();
+    add::<ChatRequest>(&mut schemas);
+    add::<ChatCompletion>(&mut schemas);
+    add::<RerankRequest>(&mut schemas);
+    add::<RerankResponse>(&mut schemas);
+    add::<ModelList>(&mut schemas);
+    add::<Version>(&mut schemas);
+    add::<Health>(&mut schemas);
+    add::<Error>(&mut schemas);
+    schemas
+}
+
+fn add<T>(schemas: &mut Vec<(String, RefOr<Schema>)>)
+where
+    T: ToSchema,
+{
+    schemas.push((T::name().into_owned(), T::schema()));
+    T::schemas(schemas);
+}
+
+/// A chat.
+#[derive(ToSchema)]
+struct ChatRequest {
+    /// The name of a model, see `/v1/models`.
+    model: String,
+    #[schema(min_items = 1, max_items = 1000)]
+    messages: Vec<Message>,
+    /// The maximum number of tokens of the completion.
+    #[schema(minimum = 1)]
+    max_completion_tokens: Option<u32>,
+    /// 0 is greedy.
+    #[schema(minimum = 0, maximum = 2)]
+    temperature: Option<f64>,
+    #[schema(exclusive_minimum = 0, maximum = 1)]
+    top_p: Option<f64>,
+    #[schema(minimum = -1, maximum = 100000)]
+    top_k: Option<i64>,
+    #[schema(minimum = 0, maximum = 1)]
+    min_p: Option<f64>,
+    #[schema(minimum = -2, maximum = 2)]
+    frequency_penalty: Option<f64>,
+    #[schema(minimum = -2, maximum = 2)]
+    presence_penalty: Option<f64>,
+    #[schema(exclusive_minimum = 0, maximum = 10)]
+    repetition_penalty: Option<f64>,
+    /// Token ids, with numbers from -100 to 100.
+    logit_bias: Option<HashMap<String, f64>>,
+    /// The same seed, request and model give the same completion.
+    seed: Option<i64>,
+    /// The number of choices.
+    #[schema(minimum = 1, maximum = 8)]
+    n: Option<u32>,
+    stop: Option<Stop>,
+    stream: Option<bool>,
+    stream_options: Option<StreamOptions>,
+    logprobs: Option<bool>,
+    #[schema(minimum = 0, maximum = 20)]
+    top_logprobs: Option<u32>,
+    response_format: Option<ResponseFormat>,
+    #[schema(max_items = 128)]
+    tools: Option<Vec<Tool>>,
+    /// `none`, `auto`, `required`, or an object with a function.
+    tool_choice: Option<Value>,
+    parallel_tool_calls: Option<bool>,
+    reasoning_effort: Option<ReasoningEffort>,
+}
+
+/// A message of a chat.
+#[derive(ToSchema)]
+struct Message {
+    role: Role,
+    /// A text, or parts of the types `text`, `image_url` (a data URL) and `image`.
+    content: Option<MessageContent>,
+    /// The calls of an earlier answer.
+    tool_calls: Option<Vec<ToolCall>>,
+    /// The call that a `tool` message answers.
+    tool_call_id: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+enum Role {
+    System,
+    Developer,
+    User,
+    Assistant,
+    Tool,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+enum ReasoningEffort {
+    None,
+    Minimal,
+    Low,
+    Medium,
+    High,
+}
+
+#[derive(ToSchema)]
+#[serde(untagged)]
+enum MessageContent {
+    Text(String),
+    Parts(Vec<Value>),
+}
+
+#[derive(ToSchema)]
+#[serde(untagged)]
+enum Stop {
+    One(String),
+    Several(Vec<String>),
+}
+
+#[derive(ToSchema)]
+struct StreamOptions {
+    include_usage: Option<bool>,
+}
+
+#[derive(ToSchema)]
+struct ResponseFormat {
+    /// `text`, `json_object` or `json_schema`.
+    r#type: String,
+    json_schema: Option<JsonSchema>,
+}
+
+#[derive(ToSchema)]
+struct JsonSchema {
+    name: String,
+    description: Option<String>,
+    schema: Option<Value>,
+    strict: Option<bool>,
+}
+
+#[derive(ToSchema)]
+struct Tool {
+    /// `function`.
+    r#type: String,
+    function: Function,
+}
+
+#[derive(ToSchema)]
+struct Function {
+    name: String,
+    description: Option<String>,
+    /// The JSON schema of the arguments.
+    parameters: Option<Value>,
+    strict: Option<bool>,
+}
+
+#[derive(ToSchema)]
+struct ToolCall {
+    id: String,
+    /// `function`.
+    r#type: String,
+    function: CalledFunction,
+}
+
+#[derive(ToSchema)]
+struct CalledFunction {
+    name: String,
+    /// JSON.
+    arguments: String,
+}
+
+/// A completion. Models of upstreams may add fields.
+#[derive(ToSchema)]
+struct ChatCompletion {
+    id: String,
+    /// `chat.completion`.
+    object: String,
+    created: u64,
+    /// The name of the model; of an upstream, its own name.
+    model: String,
+    choices: Vec<Choice>,
+    usage: Option<Usage>,
+}
+
+#[derive(ToSchema)]
+struct Choice {
+    index: u32,
+    message: AssistantMessage,
+    logprobs: Option<Value>,
+    /// `stop`, `length`, `tool_calls` or `content_filter`.
+    finish_reason: Option<String>,
+}
+
+#[derive(ToSchema)]
+struct AssistantMessage {
+    role: String,
+    content: Option<String>,
+    refusal: Option<String>,
+    tool_calls: Option<Vec<ToolCall>>,
+}
+
+#[derive(ToSchema)]
+struct Usage {
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    total_tokens: u64,
+}
+
+/// Documents to order.
+#[derive(ToSchema)]
+struct RerankRequest {
+    model: String,
+    query: String,
+    #[schema(min_items = 1, max_items = 1000)]
+    documents: Vec<String>,
+    #[schema(minimum = 1, maximum = 1000)]
+    top_n: Option<u32>,
+}
+
+/// The order of the documents, as the upstream returns it.
+#[derive(ToSchema)]
+struct RerankResponse {
+    results: Vec<Value>,
+}
+
+#[derive(ToSchema)]
+struct ModelList {
+    /// `list`.
+    object: String,
+    data: Vec<Model>,
+}
+
+#[derive(ToSchema)]
+struct Model {
+    id: String,
+    /// `model`.
+    object: String,
+    created: u64,
+    owned_by: String,
+}
+
+#[derive(ToSchema)]
+struct Version {
+    version: String,
+}
+
+#[derive(ToSchema)]
+struct Health {
+    /// `live`, `ready`, `degraded`, `loading`, `failed`, `limits_unavailable` or `keys_stale`.
+    status: String,
+}
+
+/// The error of a request. `code` is one of the codes of the documentation.
+#[derive(ToSchema)]
+struct Error {
+    error: ErrorFields,
+}
+
+#[derive(ToSchema)]
+struct ErrorFields {
+    message: String,
+    r#type: String,
+    /// The path of the field that is invalid.
+    param: Option<String>,
+    code: Option<String>,
+}
