@@ -61,6 +61,34 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ..POST
     },
     Operation {
+        path: routes::RESPONSES,
+        id: "createResponse",
+        summary: "Answer a conversation, without stored state",
+        request: Some("ResponsesRequest"),
+        response: "ResponsesResponse",
+        streams: true,
+        ..POST
+    },
+    Operation {
+        path: routes::MESSAGES,
+        id: "createMessage",
+        summary: "Answer a conversation, in Anthropic's format",
+        request: Some("MessagesRequest"),
+        response: "MessagesResponse",
+        streams: true,
+        error: "AnthropicError",
+        ..POST
+    },
+    Operation {
+        path: routes::COUNT_TOKENS,
+        id: "countTokens",
+        summary: "Count the tokens of a conversation, in Anthropic's format",
+        request: Some("CountTokensRequest"),
+        response: "CountTokensResponse",
+        error: "AnthropicError",
+        ..POST
+    },
+    Operation {
         path: routes::RERANK,
         id: "rerank",
         summary: "Order documents by their relevance to a query; for models of upstreams",

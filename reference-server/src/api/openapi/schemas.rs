@@ -16,6 +16,13 @@ pub(super) fn all() -> Vec<(String, RefOr<Schema>)> {
     let mut schemas = Vec::new();
     add::<ChatRequest>(&mut schemas);
     add::<ChatCompletion>(&mut schemas);
+    add::<ResponsesRequest>(&mut schemas);
+    add::<ResponsesResponse>(&mut schemas);
+    add::<MessagesRequest>(&mut schemas);
+    add::<MessagesResponse>(&mut schemas);
+    add::<CountTokensRequest>(&mut schemas);
+    add::<CountTokensResponse>(&mut schemas);
+    add::<AnthropicError>(&mut schemas);
     add::<RerankRequest>(&mut schemas);
     add::<RerankResponse>(&mut schemas);
     add::<ModelList>(&mut schemas);
@@ -212,6 +219,134 @@ struct Usage {
     prompt_tokens: u64,
     completion_tokens: u64,
     total_tokens: u64,
+}
+
+/// A conversation in the format of OpenAI's Responses.
+#[derive(ToSchema)]
+struct ResponsesRequest {
+    model: String,
+    input: ResponsesInput,
+    instructions: Option<String>,
+    #[schema(minimum = 1)]
+    max_output_tokens: Option<u32>,
+    #[schema(minimum = 0, maximum = 2)]
+    temperature: Option<f64>,
+    #[schema(exclusive_minimum = 0, maximum = 1)]
+    top_p: Option<f64>,
+    stream: Option<bool>,
+    /// Nothing is stored, whatever the value.
+    store: Option<bool>,
+    #[schema(max_items = 128)]
+    tools: Option<Vec<Value>>,
+    tool_choice: Option<Value>,
+    parallel_tool_calls: Option<bool>,
+    /// The format of the text.
+    text: Option<Value>,
+    reasoning: Option<Value>,
+}
+
+/// A text, or items of the types `message`, `function_call` and `function_call_output`.
+#[derive(ToSchema)]
+#[serde(untagged)]
+enum ResponsesInput {
+    Text(String),
+    Items(Vec<Value>),
+}
+
+#[derive(ToSchema)]
+struct ResponsesResponse {
+    id: String,
+    /// `response`.
+    object: String,
+    created_at: u64,
+    /// `completed` or `incomplete`.
+    status: String,
+    model: String,
+    output: Vec<Value>,
+    usage: Option<Value>,
+}
+
+/// A conversation in Anthropic's format.
+#[derive(ToSchema)]
+struct MessagesRequest {
+    model: String,
+    #[schema(minimum = 1)]
+    max_tokens: u32,
+    #[schema(min_items = 1, max_items = 1000)]
+    messages: Vec<AnthropicMessage>,
+    /// A text, or blocks of the type `text`.
+    system: Option<Value>,
+    #[schema(minimum = 0, maximum = 1)]
+    temperature: Option<f64>,
+    #[schema(exclusive_minimum = 0, maximum = 1)]
+    top_p: Option<f64>,
+    stop_sequences: Option<Vec<String>>,
+    stream: Option<bool>,
+    #[schema(max_items = 128)]
+    tools: Option<Vec<Value>>,
+    tool_choice: Option<Value>,
+}
+
+#[derive(ToSchema)]
+struct CountTokensRequest {
+    model: String,
+    #[schema(min_items = 1, max_items = 1000)]
+    messages: Vec<AnthropicMessage>,
+    system: Option<Value>,
+    tools: Option<Vec<Value>>,
+}
+
+#[derive(ToSchema)]
+struct AnthropicMessage {
+    role: AnthropicRole,
+    /// A text, or blocks of the types `text`, `image`, `tool_use` and `tool_result`.
+    content: MessageContent,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+enum AnthropicRole {
+    User,
+    Assistant,
+}
+
+#[derive(ToSchema)]
+struct MessagesResponse {
+    id: String,
+    /// `message`.
+    r#type: String,
+    /// `assistant`.
+    role: String,
+    model: String,
+    content: Vec<Value>,
+    /// `end_turn`, `max_tokens`, `stop_sequence` or `tool_use`.
+    stop_reason: Option<String>,
+    stop_sequence: Option<String>,
+    usage: AnthropicUsage,
+}
+
+#[derive(ToSchema)]
+struct AnthropicUsage {
+    input_tokens: u64,
+    output_tokens: u64,
+}
+
+#[derive(ToSchema)]
+struct CountTokensResponse {
+    input_tokens: u64,
+}
+
+#[derive(ToSchema)]
+struct AnthropicError {
+    /// `error`.
+    r#type: String,
+    error: AnthropicErrorFields,
+}
+
+#[derive(ToSchema)]
+struct AnthropicErrorFields {
+    r#type: String,
+    message: String,
 }
 
 /// Documents to order.
