@@ -19,6 +19,7 @@ mod request;
 mod routers;
 mod stack;
 mod stacks;
+mod table;
 mod timing;
 mod whole_fence;
 
@@ -32,5 +33,6 @@ pub use request::{CHAT, PEER, request, request_from};
 pub use routers::{router, typed_router, validated_router};
 pub use stack::{REQUESTS_COUNTED, Stack, exchange};
 pub use stacks::*;
+pub use table::{Goal, number};
 pub use timing::{Figure, Plan, Subject, Times, cpu_time, in_turns, spent, wall_time};
 pub use whole_fence::{Settings, WholeFence};

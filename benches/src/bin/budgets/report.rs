@@ -1,9 +1,9 @@
 //! The table, and the figures that it is computed from.
 
 use serde::Serialize;
-use stockade_benches::{Figure, Stack, Times};
+use stockade_benches::{Figure, Goal, Stack, Times, number};
 
-use crate::row::{Goal, Row};
+use crate::row::Row;
 
 /// The rows, the figures behind them, and reasons to doubt them.
 #[derive(Debug, Default, Serialize)]
@@ -100,17 +100,6 @@ pub(crate) fn details(details: &[Detail]) -> String {
         out += &format!("| {name} | {} | {p10} |\n", number(*median));
     }
     out
-}
-
-/// Two significant digits for ratios, none after the point for counts and nanoseconds.
-fn number(value: f64) -> String {
-    match value.abs() {
-        0.0 => "0".to_owned(),
-        small if small < 0.1 => format!("{value:.3}"),
-        large if large >= 100.0 => format!("{value:.0}"),
-        large if large >= 10.0 => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
-    }
 }
 
 #[cfg(test)]

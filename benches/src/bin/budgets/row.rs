@@ -1,43 +1,9 @@
 //! One row of the table: what was reached, and what the budget allows.
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
 
 use serde::Serialize;
-use stockade_benches::Figure;
-
-/// The limit of a budget.
-#[derive(Clone, Copy, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Goal {
-    AtMost(f64),
-    AtLeast(f64),
-}
-
-impl Goal {
-    fn is_met(self, reached: f64) -> bool {
-        match self {
-            Self::AtMost(goal) => reached <= goal,
-            Self::AtLeast(goal) => reached >= goal,
-        }
-    }
-
-    /// The same direction with another limit.
-    fn with(self, limit: f64) -> Self {
-        match self {
-            Self::AtMost(_) => Self::AtMost(limit),
-            Self::AtLeast(_) => Self::AtLeast(limit),
-        }
-    }
-}
-
-impl fmt::Display for Goal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::AtMost(goal) => write!(f, "≤ {goal}"),
-            Self::AtLeast(goal) => write!(f, "≥ {goal}"),
-        }
-    }
-}
+use stockade_benches::{Figure, Goal};
 
 /// One figure of a budget.
 #[derive(Debug, Serialize)]
