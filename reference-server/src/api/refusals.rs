@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{body::Body, response::Response};
 use http::{
-    HeaderName, HeaderValue, Request, StatusCode,
+    HeaderName, HeaderValue, Request, StatusCode, Uri,
     header::{ALLOW, CONTENT_TYPE},
     request::Parts,
 };
@@ -74,10 +74,11 @@ pub(crate) fn record(refusal: &Refusal, context: &RequestContext) {
     context.refuse("api", refusal);
 }
 
-/// The error object `{"error":{…}}` for a stream that has started: its head has been sent, so the
-/// status and the error format can no longer change.
-pub(crate) fn sse_data(refusal: &Refusal) -> String {
-    let (head, ()) = Request::new(()).into_parts();
+/// The error object for a stream of this path that has started: its head has been sent, so the
+/// status can no longer change.
+pub(crate) fn sse_data(refusal: &Refusal, path: &'static str) -> String {
+    let (mut head, ()) = Request::new(()).into_parts();
+    head.uri = Uri::from_static(path);
     let body = responder().respond(refusal, &head).into_body();
     String::from_utf8_lossy(&body).into_owned()
 }

@@ -82,6 +82,7 @@ impl RelayRequest<'_> {
         stream::respond(
             response,
             StreamRequest {
+                api: self.api,
                 context: context.clone(),
                 prompt_estimate,
                 removes_usage,

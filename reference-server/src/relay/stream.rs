@@ -14,9 +14,11 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{HeaderName, HeaderValue, header::CONTENT_TYPE};
 use http_body::Frame;
+use serde_json::json;
 use stockade_core::{context::RequestContext, llm::TokenUsage, refusal::Refusal};
 
 use super::{
+    RelayApi,
     error::{invalid_response, upstream_refusal},
     headers,
     sse_scanner::SseScanner,
@@ -31,6 +33,7 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 
 /// What the relay of a stream needs to know about its request.
 pub(super) struct StreamRequest {
+    pub(super) api: RelayApi,
     pub(super) context: RequestContext,
     pub(super) prompt_estimate: u64,
     /// Whether the usage event is removed, because the client did not ask for it.
@@ -90,8 +93,7 @@ impl RelayStream {
     fn fail(&mut self, refusal: &Refusal) {
         self.upstream = None;
         refusals::record(refusal, &self.request.context);
-        let event = format!("data: {}\n\n", refusals::sse_data(refusal));
-        self.last = Some(event.into());
+        self.last = Some(error_event(self.request.api, refusal));
     }
 
     fn end(&mut self) {
@@ -103,6 +105,27 @@ impl RelayStream {
             self.fail(&invalid_response());
         }
     }
+}
+
+/// The event that ends a stream with an error, in the form of the API.
+fn error_event(api: RelayApi, refusal: &Refusal) -> Bytes {
+    let event = match api {
+        RelayApi::Messages => {
+            let data = refusals::sse_data(refusal, "/v1/messages");
+            format!("event: error\ndata: {data}\n\n")
+        }
+        RelayApi::Responses => {
+            let data = json!({
+                "type": "error",
+                "code": refusal.code(),
+                "message": refusal.message(),
+                "param": refusal.param(),
+            });
+            format!("event: error\ndata: {data}\n\n")
+        }
+        _ => format!("data: {}\n\n", refusals::sse_data(refusal, "/")),
+    };
+    event.into()
 }
 
 impl http_body::Body for RelayStream {

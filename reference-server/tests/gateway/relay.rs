@@ -362,3 +362,39 @@ async fn rerank_is_relayed_and_charged() {
     assert_eq!(upstream.requests()[0].uri.path(), "/v1/rerank");
     assert_eq!(gateway.record().await["prompt_tokens"], 9);
 }
+
+#[tokio::test]
+async fn a_stream_of_another_api_ends_with_an_error_of_its_own() {
+    let upstream = ScriptedUpstream::http1().await;
+    let url = upstream.url();
+    let gateway = Gateway::with(&format!(
+        "[[models]]\nname = \"small\"\nupstream = [{{ url = \"{url}\" }}]\n\
+         apis = [\"messages\", \"responses\"]\n[upstreams]\nhealth_interval_secs = 0\n"
+    ))
+    .await;
+    upstream.always(Answer::events(["event: x\ndata: {\"type\":\"x\"}\n\n"]).step(Step::Close));
+    let messages = json!([{"role": "user", "content": "Hi"}]);
+    for (path, body, kind) in [
+        (
+            "/v1/messages",
+            json!({"model": "small", "max_tokens": 5, "messages": messages, "stream": true}),
+            "error",
+        ),
+        (
+            "/v1/responses",
+            json!({"model": "small", "input": "Hi", "stream": true}),
+            "error",
+        ),
+    ] {
+        let response = gateway.post(path, &body).send().await.unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+        let stream = text(response).await;
+        let (_, last) = stream
+            .trim_end()
+            .rsplit_once("event: error\ndata: ")
+            .expect(&stream);
+        let last: Value = serde_json::from_str(last).unwrap();
+        assert_eq!(last["type"], kind, "{path}: {stream}");
+        assert_eq!(upstream.requests().last().unwrap().uri.path(), path);
+    }
+}
