@@ -18,6 +18,8 @@ use crate::{
 
 /// The maximum size of an error object, in bytes.
 const MAX_ERROR_BODY: usize = 64 * 1024;
+/// The maximum length of a path that a response repeats.
+const MAX_PARAM: usize = 128;
 /// The maximum length of an upstream's message that a response repeats, in characters.
 const MAX_MESSAGE: usize = 512;
 
@@ -112,44 +114,77 @@ fn rejected(status: StatusCode, body: &[u8]) -> Refusal {
         StatusCode::PAYLOAD_TOO_LARGE => RefusalKind::TooLarge,
         _ => RefusalKind::Invalid,
     };
-    let text = match message(body) {
+    let error = Rejection::parse(body);
+    let text = match error.message {
         Some(message) => format!("the model's server rejects the request: {message}"),
         None => "the model's server rejects the request".to_owned(),
     };
-    Refusal::new(kind, text).with_code("UPSTREAM_REJECTED")
+    let refusal = Refusal::new(kind, text).with_code("UPSTREAM_REJECTED");
+    match error.param {
+        Some(param) => refusal.with_param(param),
+        None => refusal,
+    }
 }
 
-/// The message of an error object, without what could describe the upstream's machine.
-fn message(body: &[u8]) -> Option<String> {
-    // OpenAI's form, vLLM's older form, and FastAPI's.
-    #[derive(Deserialize)]
-    struct Body {
-        error: Option<Inner>,
-        message: Option<String>,
-        detail: Option<String>,
-    }
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Inner {
-        Object { message: String },
-        Text(String),
-    }
+/// The parts of an error object that a client gets.
+#[derive(Default)]
+struct Rejection {
+    message: Option<String>,
+    param: Option<String>,
+}
 
+impl Rejection {
+    fn parse(body: &[u8]) -> Self {
+        // OpenAI's form, vLLM's older form, and FastAPI's.
+        #[derive(Deserialize)]
+        struct Body {
+            error: Option<Inner>,
+            message: Option<String>,
+            detail: Option<String>,
+        }
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Inner {
+            Object {
+                message: String,
+                param: Option<String>,
+            },
+            Text(String),
+        }
+
+        let Ok(body) = serde_json::from_slice::<Body>(body) else {
+            return Self::default();
+        };
+        let (message, param) = match body.error {
+            Some(Inner::Object { message, param }) => (Some(message), param),
+            Some(Inner::Text(message)) => (Some(message), None),
+            None => (body.message.or(body.detail), None),
+        };
+        Self {
+            message: message.as_deref().and_then(public_line),
+            param: param.filter(|param| is_path(param)),
+        }
+    }
+}
+
+/// The first line of a message, without what could describe the upstream's machine.
+fn public_line(message: &str) -> Option<String> {
     /// Memory addresses, paths and URLs.
     static PRIVATE: LazyLock<Regex> = LazyLock::new(|| {
         let pattern = r"0x[0-9a-fA-F]{6,}|[a-z]+://\S+|(?:/[\w.@+-]+){2,}/?";
         Regex::new(pattern).expect("a literal pattern")
     });
 
-    let body: Body = serde_json::from_slice(body).ok()?;
-    let error = body.error.map(|error| match error {
-        Inner::Object { message } | Inner::Text(message) => message,
-    });
-    let text = error.or(body.message).or(body.detail)?;
-    let line = text.lines().next()?.trim();
+    let line = message.lines().next()?.trim();
     let line = PRIVATE.replace_all(line, "…");
     let printable = line.chars().filter(|c| !c.is_control());
     Some(printable.take(MAX_MESSAGE).collect())
+}
+
+/// Whether a text is the path of a field, such as `messages[0].content`.
+fn is_path(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.[]".contains(&byte);
+    (1..=MAX_PARAM).contains(&text.len()) && text.bytes().all(plain)
 }
 
 /// The upstream's `Retry-After` in seconds, from 1 to 600.
@@ -209,6 +244,11 @@ mod tests {
                 "{message}"
             );
         }
+        let named = br#"{"error":{"message":"no","param":"messages[0].content"}}"#;
+        let named = rejected(StatusCode::BAD_REQUEST, named);
+        assert_eq!(named.param(), Some("messages[0].content"));
+        let unusual = br#"{"error":{"message":"no","param":"a\u001b[2J"}}"#;
+        assert_eq!(rejected(StatusCode::BAD_REQUEST, unusual).param(), None);
         let long = format!(r#"{{"detail":"{}"}}"#, "x".repeat(10_000));
         assert!(refusal(422, &long).2.len() < 600);
         assert_eq!(refusal(413, "<html>").0, 413);
