@@ -27,8 +27,8 @@ pub(crate) const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthro
 /// The dialect of a count.
 const DIALECT: Dialect = Dialect::CountTokens;
 
-/// The versions that Anthropic has published.
-const VERSIONS: [&str; 2] = ["2023-06-01", "2023-01-01"];
+/// The first version. Later ones extend it: the current SDKs send a version of 2026.
+const FIRST_VERSION: &[u8] = b"2023-01-01";
 
 /// `POST /v1/messages`.
 pub(super) async fn create(State(api): State<Arc<Api>>, request: Request) -> Response {
@@ -85,10 +85,20 @@ async fn count_here(
 }
 
 fn check_version(headers: &HeaderMap) -> Result<(), Refusal> {
-    let is_known = |value: &HeaderValue| VERSIONS.iter().any(|version| value == version);
+    let is_known =
+        |value: &HeaderValue| is_date(value.as_bytes()) && value.as_bytes() >= FIRST_VERSION;
     if headers.get_all(ANTHROPIC_VERSION).iter().all(is_known) {
         return Ok(());
     }
-    let text = "`anthropic-version`: it must be 2023-06-01";
+    let text = "`anthropic-version`: it must be a date such as 2023-06-01";
     Err(Refusal::new(RefusalKind::Invalid, text).with_param("anthropic-version"))
+}
+
+/// Whether this has the form `YYYY-MM-DD`.
+fn is_date(value: &[u8]) -> bool {
+    let has_form = |(index, byte): (usize, &u8)| match index {
+        4 | 7 => *byte == b'-',
+        _ => byte.is_ascii_digit(),
+    };
+    value.len() == FIRST_VERSION.len() && value.iter().enumerate().all(has_form)
 }

@@ -32,7 +32,7 @@ async fn answers_with_a_message() {
     let request = gateway.anonymous(PATH, &body(json!({"system": "be brief"})));
     let request = request
         .header("x-api-key", KEY)
-        .header("anthropic-version", "2023-06-01");
+        .header("anthropic-version", "2026-10-21");
     let answer = json(request.send().await.unwrap()).await;
     assert_eq!(answer["type"], "message");
     assert_eq!(answer["stop_reason"], "tool_use");
