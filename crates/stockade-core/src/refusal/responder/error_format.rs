@@ -1,6 +1,6 @@
 //! Which language of refusals a client speaks.
 
-use http::{HeaderMap, header::ACCEPT, request::Parts};
+use http::{HeaderMap, HeaderName, header::ACCEPT, request::Parts};
 
 /// How a refusal is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -39,11 +39,13 @@ impl ErrorFormat {
     }
 }
 
+static ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+
 /// Whether the client of this path, with these headers, speaks Anthropic's API: its SDKs send the
 /// version with every request, and no other API has these paths.
 pub fn is_anthropic_request(path: &str, headers: &HeaderMap) -> bool {
     let path = path.strip_suffix("/count_tokens").unwrap_or(path);
-    path.ends_with("/v1/messages") || headers.contains_key("anthropic-version")
+    path.ends_with("/v1/messages") || headers.contains_key(&ANTHROPIC_VERSION)
 }
 
 /// A media type without its parameters.
