@@ -38,7 +38,9 @@ pub(crate) mod routes {
     /// The scope of `/metrics` and `/health/details`.
     pub(crate) const METRICS_SCOPE: &str = "metrics:read";
     pub(crate) const CHAT: &str = "/v1/chat/completions";
+    pub(crate) const EMBEDDINGS: &str = "/v1/embeddings";
     pub(crate) const RERANK: &str = "/v1/rerank";
+    pub(crate) const TOKENIZE: &str = "/tokenize";
     pub(crate) const OPENAPI: &str = "/openapi.json";
     pub(crate) const DOCS: &str = "/docs";
     pub(crate) const DOCS_PAGE: &str = "/docs/";
@@ -95,7 +97,9 @@ pub(crate) fn router(models: Models, fence: Fence, sources: Sources, limits: Api
         .route(routes::READY, get(health::ready))
         .route(routes::DETAILS, get(health::details))
         .route(routes::CHAT, post(generate::chat))
+        .route(routes::EMBEDDINGS, post(relay::embeddings))
         .route(routes::RERANK, post(relay::rerank))
+        .route(routes::TOKENIZE, post(relay::tokenize))
         .route(routes::VERSION, get(health::version))
         .route(routes::COMPLETIONS, post(generate::completions))
         .route(routes::RESPONSES, post(generate::responses))

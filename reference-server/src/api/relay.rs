@@ -145,15 +145,30 @@ pub(super) fn unsupported_api(api: &Api, relay_api: RelayApi) -> Refusal {
         .with_param("model")
 }
 
-/// `POST /v1/rerank`, which only upstreams have.
+/// `POST /v1/rerank`.
 pub(super) async fn rerank(State(api): State<Arc<Api>>, request: Request) -> Response {
+    relay_only(&api, request, RelayApi::Rerank).await
+}
+
+/// `POST /v1/embeddings`.
+pub(super) async fn embeddings(State(api): State<Arc<Api>>, request: Request) -> Response {
+    relay_only(&api, request, RelayApi::Embeddings).await
+}
+
+/// `POST /tokenize`.
+pub(super) async fn tokenize(State(api): State<Arc<Api>>, request: Request) -> Response {
+    relay_only(&api, request, RelayApi::Tokenize).await
+}
+
+/// Serves an API that only upstreams have.
+async fn relay_only(api: &Api, request: Request, relay_api: RelayApi) -> Response {
     let (head, body) = request.into_parts();
     let served = async {
         let bytes = request_body::read(&head, body, api.limits.body_timeout).await?;
         let refuse = |_: &Model| -> BoxFuture<'_, _> {
-            Box::pin(future::ready(Err(unsupported_api(&api, RelayApi::Rerank))))
+            Box::pin(future::ready(Err(unsupported_api(api, relay_api))))
         };
-        relay_or(&api, &head, &bytes, RelayApi::Rerank, refuse).await
+        relay_or(api, &head, &bytes, relay_api, refuse).await
     };
     let served: Result<Response, Refusal> = served.await;
     served.unwrap_or_else(|refusal| refusals::respond(&refusal, &head))

@@ -20,7 +20,9 @@ pub(crate) fn scope_guard(realm: &str, docs: DocsConfig) -> Result<ScopeGuard, R
         .route(Method::GET, routes::DETAILS, scope(routes::METRICS_SCOPE))
         .route(Method::GET, routes::METRICS, scope(routes::METRICS_SCOPE))
         .route(Method::POST, routes::CHAT, scope("chat:write"))
+        .route(Method::POST, routes::EMBEDDINGS, scope("chat:write"))
         .route(Method::POST, routes::RERANK, scope("chat:write"))
+        .route(Method::POST, routes::TOKENIZE, scope("chat:write"))
         .route(Method::GET, routes::VERSION, scope("models:read"))
         .route(Method::POST, routes::COMPLETIONS, scope("chat:write"))
         .route(Method::POST, routes::RESPONSES, scope("chat:write"))
@@ -84,7 +86,22 @@ pub(crate) fn body_rules(config: &BodyConfig) -> BodyRules {
             // Nothing is generated.
             messages().rule("/max_tokens", Rule::Any),
         )
+        .route(
+            Method::POST,
+            routes::EMBEDDINGS,
+            config.limited(BodyProfile::OpenaiEmbeddings.profile()),
+        )
         .route(Method::POST, routes::RERANK, config.limited(rerank()))
+        .route(Method::POST, routes::TOKENIZE, config.limited(tokenize()))
+}
+
+/// The API of vLLM: a prompt, or the messages of a chat.
+fn tokenize() -> Profile {
+    BodyProfile::OpenaiChat
+        .profile()
+        .rule("/messages", Rule::Any)
+        .rule("/messages", Rule::MaxItems(1_000))
+        .rule("/prompt", Rule::PromptText)
 }
 
 /// The API of Cohere and Jina, as vLLM has it.

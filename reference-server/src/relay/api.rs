@@ -57,6 +57,11 @@ impl RelayApi {
         self == Self::Tokenize
     }
 
+    /// Whether the model works for a request, which is then charged.
+    pub(super) fn is_charged(self) -> bool {
+        !matches!(self, Self::CountTokens | Self::Tokenize)
+    }
+
     /// Whether streams report their usage only if `stream_options` asks for it.
     pub(super) fn has_stream_options(self) -> bool {
         matches!(self, Self::Chat | Self::Completions)

@@ -46,9 +46,9 @@ impl RelayRequest<'_> {
 
     async fn relay(self, group: &UpstreamGroup) -> Result<Response, Refusal> {
         let (context, scan) = (self.context, &self.scan);
-        let prompt_estimate = context
-            .model_request()
-            .map_or(0, |request| request.prompt_tokens);
+        let model_request = context.model_request();
+        let estimate = model_request.map_or(0, |request| request.prompt_tokens);
+        let prompt_estimate = if self.api.is_charged() { estimate } else { 0 };
         // If the client leaves, the upstream has probably read the prompt.
         context.set_estimated_usage(TokenUsage {
             prompt_tokens: prompt_estimate,

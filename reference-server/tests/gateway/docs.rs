@@ -81,7 +81,14 @@ async fn every_served_path_is_described() {
     let paths = document["paths"].as_object().unwrap();
     for path in [
         "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/embeddings",
+        "/v1/messages",
+        "/v1/messages/count_tokens",
+        "/v1/models/{id}",
+        "/v1/responses",
         "/v1/rerank",
+        "/tokenize",
         "/v1/models",
         "/version",
         "/health/live",

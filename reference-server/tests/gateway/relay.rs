@@ -398,3 +398,59 @@ async fn a_stream_of_another_api_ends_with_an_error_of_its_own() {
         assert_eq!(upstream.requests().last().unwrap().uri.path(), path);
     }
 }
+
+#[tokio::test]
+async fn embeddings_and_tokens_are_relayed() {
+    let upstream = ScriptedUpstream::http1().await;
+    let gateway = Gateway::new(&upstream, "").await;
+    upstream.next(Answer::json(
+        r#"{"object":"list","data":[{"embedding":[0.5]}],"usage":{"prompt_tokens":4,"total_tokens":4}}"#,
+    ));
+    let body = json!({"model": "small", "input": ["a", "b"], "encoding_format": "float"});
+    let response = gateway.post("/v1/embeddings", &body).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    let record = gateway.record().await;
+    assert_eq!(
+        (&record["prompt_tokens"], &record["completion_tokens"]),
+        (&json!(4), &json!(0))
+    );
+
+    upstream.next(Answer::json(
+        r#"{"tokens":[1,2],"count":2,"max_model_len":8}"#,
+    ));
+    let body = json!({"model": "small", "prompt": "Hello"});
+    let response = gateway.post("/tokenize", &body).send().await.unwrap();
+    let answer: Value = response.json().await.unwrap();
+    assert_eq!(answer["count"], 2);
+    let paths: Vec<_> = upstream
+        .requests()
+        .iter()
+        .map(|r| r.uri.path().to_owned())
+        .collect();
+    assert_eq!(paths, ["/v1/embeddings", "/tokenize"]);
+}
+
+#[tokio::test]
+async fn an_api_that_the_model_lacks_is_refused_with_a_model_that_has_it() {
+    let upstream = ScriptedUpstream::http1().await;
+    let url = upstream.url();
+    let gateway = Gateway::with(&format!(
+        "[[models]]\nname = \"small\"\napis = [\"chat\"]\nupstream = [{{ url = \"{url}\" }}]\n\
+         [[models]]\nname = \"embed\"\napis = [\"embeddings\"]\nupstream = [{{ url = \"{url}\" }}]\n\
+         [upstreams]\nhealth_interval_secs = 0\n"
+    ))
+    .await;
+    let body = json!({"model": "small", "input": "a"});
+    let response = gateway.post("/v1/embeddings", &body).send().await.unwrap();
+    assert_eq!(response.status(), 400);
+    let answer: Value = response.json().await.unwrap();
+    assert_eq!(answer["error"]["param"], "model");
+    assert!(
+        answer["error"]["message"]
+            .as_str()
+            .unwrap()
+            .ends_with("use `embed`"),
+        "{answer}"
+    );
+    assert!(upstream.requests().is_empty());
+}

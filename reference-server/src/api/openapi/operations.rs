@@ -89,6 +89,31 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ..POST
     },
     Operation {
+        path: routes::EMBEDDINGS,
+        id: "createEmbedding",
+        summary: "Embed texts; for models of upstreams",
+        request: Some("EmbeddingsRequest"),
+        response: "EmbeddingsResponse",
+        ..POST
+    },
+    Operation {
+        path: routes::TOKENIZE,
+        id: "tokenize",
+        summary: "Split a text into tokens; for models of upstreams",
+        request: Some("TokenizeRequest"),
+        response: "TokenizeResponse",
+        ..POST
+    },
+    Operation {
+        path: routes::COMPLETIONS,
+        id: "createCompletion",
+        summary: "Continue a text",
+        request: Some("CompletionRequest"),
+        response: "Completion",
+        streams: true,
+        ..POST
+    },
+    Operation {
         path: routes::RERANK,
         id: "rerank",
         summary: "Order documents by their relevance to a query; for models of upstreams",

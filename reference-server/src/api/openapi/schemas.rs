@@ -23,6 +23,12 @@ pub(super) fn all() -> Vec<(String, RefOr<Schema>)> {
     add::<CountTokensRequest>(&mut schemas);
     add::<CountTokensResponse>(&mut schemas);
     add::<AnthropicError>(&mut schemas);
+    add::<EmbeddingsRequest>(&mut schemas);
+    add::<EmbeddingsResponse>(&mut schemas);
+    add::<TokenizeRequest>(&mut schemas);
+    add::<TokenizeResponse>(&mut schemas);
+    add::<CompletionRequest>(&mut schemas);
+    add::<Completion>(&mut schemas);
     add::<RerankRequest>(&mut schemas);
     add::<RerankResponse>(&mut schemas);
     add::<ModelList>(&mut schemas);
@@ -72,7 +78,7 @@ struct ChatRequest {
     /// The number of choices.
     #[schema(minimum = 1, maximum = 8)]
     n: Option<u32>,
-    stop: Option<Stop>,
+    stop: Option<TextOrTexts>,
     stream: Option<bool>,
     stream_options: Option<StreamOptions>,
     logprobs: Option<bool>,
@@ -128,7 +134,7 @@ enum MessageContent {
 
 #[derive(ToSchema)]
 #[serde(untagged)]
-enum Stop {
+enum TextOrTexts {
     One(String),
     Several(Vec<String>),
 }
@@ -347,6 +353,71 @@ struct AnthropicError {
 struct AnthropicErrorFields {
     r#type: String,
     message: String,
+}
+
+/// Texts to embed.
+#[derive(ToSchema)]
+struct EmbeddingsRequest {
+    model: String,
+    input: TextOrTexts,
+    #[schema(minimum = 1, maximum = 65536)]
+    dimensions: Option<u32>,
+    /// `float` or `base64`.
+    encoding_format: Option<EncodingFormat>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+enum EncodingFormat {
+    Float,
+    Base64,
+}
+
+/// The embeddings, as the upstream returns them.
+#[derive(ToSchema)]
+struct EmbeddingsResponse {
+    data: Vec<Value>,
+}
+
+/// A text to split.
+#[derive(ToSchema)]
+struct TokenizeRequest {
+    model: String,
+    prompt: String,
+}
+
+/// The tokens, as the upstream returns them.
+#[derive(ToSchema)]
+struct TokenizeResponse {
+    tokens: Vec<Value>,
+}
+
+/// A text to continue.
+#[derive(ToSchema)]
+struct CompletionRequest {
+    model: String,
+    prompt: String,
+    #[schema(minimum = 1)]
+    max_tokens: Option<u32>,
+    #[schema(minimum = 0, maximum = 2)]
+    temperature: Option<f64>,
+    #[schema(exclusive_minimum = 0, maximum = 1)]
+    top_p: Option<f64>,
+    seed: Option<i64>,
+    stop: Option<TextOrTexts>,
+    stream: Option<bool>,
+}
+
+/// A continued text.
+#[derive(ToSchema)]
+struct Completion {
+    id: String,
+    /// `text_completion`.
+    object: String,
+    created: u64,
+    model: String,
+    choices: Vec<Value>,
+    usage: Option<Usage>,
 }
 
 /// Documents to order.
