@@ -34,6 +34,7 @@ use crate::{
 
 mod admission;
 mod config;
+mod constraint;
 mod decode;
 mod engine;
 mod generate;
@@ -55,6 +56,8 @@ mod supervise;
 mod tests;
 mod think_filter;
 mod token_table;
+mod tool_parser;
+mod tool_prompt;
 mod utf8_decoder;
 mod validate;
 mod wait_estimator;
@@ -64,9 +67,10 @@ pub use config::{Device, MistralRsConfig, ModelSource, Quantise};
 pub(crate) use decode::decode;
 
 use admission::Admission;
+use constraint::Constraint;
 use engine::Engine;
 use generate::{GenerationTask, Thinking};
-use grammar::{Grammar, GrammarError, GrammarSource};
+use grammar::{Grammar, GrammarError};
 use prompt::Prompt;
 use supervise::State;
 
@@ -133,9 +137,9 @@ impl MistralRs {
         let engine = self.engine()?;
         validate::features(&engine.info, &request)?;
         validate::messages(&engine.info, &request.messages)?;
-        let source = GrammarSource::of_format(&request.response_format);
-        let source = source.map_err(|error| validate::invalid_format(&error))?;
-        let grammar = self.compile(&engine, source.clone()).await?;
+        validate::tools(&engine.info, &request)?;
+        let constraint = Constraint::new(&request)?;
+        let grammar = self.compile(&engine, &constraint).await?;
         let images = self.decode_images(&request.messages).await?;
         let has_images = !images.is_empty();
         let slots = quirks::slots(has_images, engine.info.on_cpu, self.admission.capacity());
@@ -148,17 +152,18 @@ impl MistralRs {
         let image_tokens: usize = images.iter().map(image::tokens).sum();
         // The count already includes one token for each image.
         let image_extra = image_tokens - images.len();
-        let prompt = Prompt::new(&request.messages, images);
+        let prompt = Prompt::new(&request, images, engine.info.tool_style);
         let tokens = engine.tokenize(&prompt).await?;
         let thinking = engine.thinking(&tokens);
-        let grammar = match source {
-            Some(source) if thinking == Thinking::Open => {
-                self.compile(&engine, Some(source.after_reasoning()))
-                    .await?
-            }
-            _ => grammar,
+        let grammar = if thinking == Thinking::Open {
+            self.compile(&engine, &constraint.after_reasoning()).await?
+        } else {
+            grammar
         };
         let prompt_tokens = tokens.len() + image_extra;
+        let tools = tool_prompt::active(&request).iter();
+        let tools = tools.map(|tool| tool.name.clone()).collect();
+        let single_call = constraint::is_single(&request);
         let sampling = request.sampling;
         let max_tokens = validate::token_limit(&engine.info, prompt_tokens, sampling.max_tokens)?;
 
@@ -172,6 +177,9 @@ impl MistralRs {
             top_logprobs: request.top_logprobs,
             thinking,
             grammar,
+            schema_param: constraint.param,
+            tools,
+            single_call,
             slot,
             resumes: self.resumes,
             prompt_tokens,
@@ -184,22 +192,22 @@ impl MistralRs {
         Ok(stream::iter([Ok(first)]).chain(rest).boxed())
     }
 
-    /// Compiles a grammar off the async threads.
+    /// Compiles the grammar of a constraint off the async threads.
     async fn compile(
         &self,
         engine: &Arc<Engine>,
-        source: Option<GrammarSource>,
+        constraint: &Constraint,
     ) -> Result<Option<Grammar>, BackendError> {
-        let Some(source) = source else {
+        let Some(source) = constraint.source.clone() else {
             return Ok(None);
         };
         let engine = engine.clone();
         let job = move || engine.info.grammars.compile(&source);
-        match self.grammar_pool.run(job).await {
-            Some(Ok(grammar)) => Ok(Some(grammar)),
-            Some(Err(error)) => Err(validate::invalid_format(&error)),
-            None => Err(validate::invalid_format(&GrammarError::new("panicked"))),
-        }
+        let compiled = self.grammar_pool.run(job).await;
+        let compiled = compiled.unwrap_or_else(|| Err(GrammarError::panicked()));
+        compiled
+            .map(Some)
+            .map_err(|error| validate::invalid_schema(constraint.param, &error))
     }
 
     /// Decodes the images, in their order.

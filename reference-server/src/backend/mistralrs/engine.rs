@@ -21,6 +21,7 @@ use super::{
     prompt::Prompt,
     quirks, think_filter,
     token_table::TokenTable,
+    tool_prompt::ToolStyle,
 };
 
 /// A loaded model. Dropping the last reference stops the engine's thread and frees the weights.
@@ -43,16 +44,28 @@ pub(super) struct ModelInfo {
     pub(super) control_tokens: Vec<String>,
     /// The minimum and maximum number of pixels of an image.
     pub(super) pixels: (u64, u64),
-    /// Whether a generation can be resumed (see `quirks::with_continuation`).
+    /// Whether a generation can be resumed (see `quirks::with_extensions`).
     pub(super) can_continue: bool,
     /// Whether the text is that of the engine's replies, because mistral.rs separates the channels
     /// of this model (Harmony, Gemma 4).
     pub(super) text_from_replies: bool,
     /// Whether the text starts with the reasoning, between tags.
     pub(super) thinks: bool,
+    /// How tools reach the prompt.
+    pub(super) tool_style: ToolStyle,
     pub(super) tokens: TokenTable,
     pub(super) grammars: GrammarFactory,
     pub(super) tokenizer: Tokenizer,
+}
+
+impl ModelInfo {
+    /// A control token in a text.
+    pub(super) fn control_token(&self, text: &str) -> Option<&str> {
+        let mut tokens = self.control_tokens.iter();
+        tokens
+            .find(|token| text.contains(*token))
+            .map(String::as_str)
+    }
 }
 
 impl Engine {

@@ -30,6 +30,7 @@ use super::{
     sampler::Sampler,
     stop_filter::StopFilter,
     think_filter::ThinkFilter,
+    tool_parser::ToolParser,
     validate,
 };
 use crate::chat::Sampling;
@@ -47,6 +48,12 @@ pub(super) struct GenerationTask {
     pub(super) top_logprobs: Option<u8>,
     pub(super) thinking: Thinking,
     pub(super) grammar: Option<Grammar>,
+    /// The field with the schema of the grammar.
+    pub(super) schema_param: &'static str,
+    /// The names of the tools that the model may call.
+    pub(super) tools: Vec<String>,
+    /// Whether the model may call only one tool.
+    pub(super) single_call: bool,
     pub(super) slot: Slot,
     /// The number of resumed generations (fault 4 in `quirks`).
     pub(super) resumes: Arc<AtomicU64>,
@@ -115,6 +122,7 @@ impl GenerationTask {
                 choice,
                 out.clone(),
                 self.thinking.filter(),
+                ToolParser::new(self.tools.clone(), self.single_call),
                 StopFilter::new(self.sampling.stop.clone()),
             ),
             out,
@@ -186,7 +194,7 @@ impl ChoiceRun<'_> {
             }
             let ended = self.follow(replies).await;
             if let Some(error) = self.processor.grammar_error() {
-                return Err(validate::invalid_format(&error));
+                return Err(validate::invalid_schema(self.task.schema_param, &error));
             }
             match ended {
                 AttemptEnd::Finished(finish) => return Ok(finish),

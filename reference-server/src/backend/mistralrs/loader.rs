@@ -16,6 +16,7 @@ use super::{
     model_dir::{LoadError, Modality, ModelDir},
     quirks, think_filter,
     token_table::TokenTable,
+    tool_prompt::ToolStyle,
 };
 
 const CPU: &str = "cpu";
@@ -111,6 +112,11 @@ fn info(model_dir: &ModelDir, device: &str) -> Result<ModelInfo, LoadError> {
         pixels: model_dir.pixels,
         can_continue: !model_dir.fixed_template,
         text_from_replies: quirks::separates_channels(template),
+        tool_style: if model_dir.fixed_template {
+            ToolStyle::Messages
+        } else {
+            ToolStyle::of(template)
+        },
         thinks: think_filter::uses_tags(template),
         tokens,
         grammars,
@@ -151,7 +157,7 @@ async fn build(
 ) -> Result<Model, anyhow::Error> {
     // The crate accepts a template only as a file with this extension.
     let mut template = tempfile::Builder::new().suffix(".jinja").tempfile()?;
-    template.write_all(quirks::with_continuation(&model_dir.chat_template).as_bytes())?;
+    template.write_all(quirks::with_extensions(&model_dir.chat_template).as_bytes())?;
     let template = template.into_temp_path();
     let path = template.display().to_string();
     match model_dir.modality {

@@ -2,7 +2,8 @@
 //!
 //! 1. The bytes of the tokens are decoded to whole characters.
 //! 2. The reasoning is separated from the answer.
-//! 3. The answer ends before the first stop sequence.
+//! 3. Tool calls are separated from the text.
+//! 4. The text ends before the first stop sequence.
 //!
 //! Each step may hold text back. The log probabilities of a token are sent with the text that the
 //! token starts; those of tokens without a part in the answer are discarded.
@@ -17,6 +18,7 @@ use super::{
     stop_filter::{Filtered, StopFilter},
     think_filter::ThinkFilter,
     token_table::TokenTable,
+    tool_parser::{Piece, ToolParser},
     utf8_decoder::Utf8Decoder,
 };
 use crate::chat::TokenLogprob;
@@ -30,6 +32,7 @@ pub(super) struct Output {
     out: mpsc::UnboundedSender<Item>,
     decoder: Utf8Decoder,
     think: ThinkFilter,
+    tools: ToolParser,
     stop: StopFilter,
     /// All text of the model, including what the filters hold back.
     text: String,
@@ -47,6 +50,7 @@ impl Output {
         choice: u32,
         out: mpsc::UnboundedSender<Item>,
         think: ThinkFilter,
+        tools: ToolParser,
         stop: StopFilter,
     ) -> Self {
         Self {
@@ -54,6 +58,7 @@ impl Output {
             out,
             decoder: Utf8Decoder::default(),
             think,
+            tools,
             stop,
             text: String::new(),
             has_tokens: false,
@@ -74,7 +79,7 @@ impl Output {
         self.reasoning_tokens
     }
 
-    /// Whether a stop sequence was found.
+    /// Whether the answer is complete: a stop sequence was found, or the only call has ended.
     pub(super) fn is_stopped(&self) -> bool {
         self.is_stopped
     }
@@ -115,7 +120,42 @@ impl Output {
         self.add_answer(&split.answer);
     }
 
-    fn add_answer(&mut self, text: &str) {
+    fn add_answer(&mut self, answer: &str) {
+        let pieces = self.tools.push(answer);
+        self.add_pieces(pieces);
+        self.is_stopped |= self.tools.is_done();
+    }
+
+    fn add_pieces(&mut self, pieces: Vec<Piece>) {
+        let choice = self.choice;
+        for piece in pieces {
+            if self.is_stopped {
+                return;
+            }
+            match piece {
+                Piece::Text(text) => self.add_content(&text),
+                Piece::Call(call, name) => {
+                    // Stop sequences do not match across calls.
+                    let rest = self.stop.finish();
+                    self.send_text(rest, self.settled(0));
+                    let id = format!("call_{:016x}", rand::random::<u64>());
+                    self.send(Event::ToolCall {
+                        choice,
+                        call,
+                        id,
+                        name,
+                    });
+                }
+                Piece::Arguments(call, text) => {
+                    self.send(Event::ToolArguments { choice, call, text });
+                }
+            }
+        }
+        // Discards the log probabilities of tokens without text.
+        self.send_text(String::new(), self.settled(0));
+    }
+
+    fn add_content(&mut self, text: &str) {
         let (passed, dropped) = match self.stop.push(text) {
             Filtered::Pass(text) => (text, 0),
             Filtered::Stopped { text, dropped } => {
@@ -123,8 +163,13 @@ impl Output {
                 (text, dropped)
             }
         };
-        let held = self.think.held() + self.stop.held() + dropped;
-        self.send_text(passed, self.text.len() - held);
+        self.send_text(passed, self.settled(dropped));
+    }
+
+    /// The length of the text that is not held back, nor `dropped` from its end.
+    fn settled(&self, dropped: usize) -> usize {
+        let held = self.think.held() + self.tools.held() + self.stop.held() + dropped;
+        self.text.len().saturating_sub(held)
     }
 
     /// Prepares the continuation of the text by another attempt; returns the number of tokens that
@@ -142,11 +187,17 @@ impl Output {
             let rest = self.think.finish();
             self.send_reasoning(rest.reasoning);
             self.add_answer(&rest.answer);
+            let rest = self.tools.finish();
+            self.add_pieces(rest);
         }
         if !self.is_stopped {
             let rest = self.stop.finish();
             self.send_text(rest, usize::MAX);
         }
+        let reason = match reason {
+            FinishReason::Stop if self.tools.has_calls() => FinishReason::ToolCalls,
+            reason => reason,
+        };
         self.send(Event::Finish {
             choice: self.choice,
             reason,
@@ -167,7 +218,8 @@ impl Output {
         let count = self.logprobs.partition_point(|&(start, _)| start < settled);
         let logprobs: Vec<_> = self.logprobs.drain(..count).map(|(_, l)| l).collect();
         let is_last = settled == usize::MAX;
-        if !text.is_empty() || (is_last && !logprobs.is_empty() && !self.think.is_reasoning()) {
+        let has_answer = !self.think.is_reasoning() && !self.tools.has_calls();
+        if !text.is_empty() || (is_last && !logprobs.is_empty() && has_answer) {
             self.send(Event::Text {
                 choice: self.choice,
                 text,

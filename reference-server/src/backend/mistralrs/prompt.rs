@@ -5,7 +5,11 @@ use image::DynamicImage;
 use indexmap::IndexMap;
 use mistralrs::{MessageContent, RequestMessage};
 
-use super::{Message, Part, Role};
+use super::{
+    ChatRequest, Message, Part, Role,
+    tool_prompt::{self, ToolStyle},
+};
+use crate::chat::Tool;
 
 type EngineMessage = IndexMap<String, MessageContent>;
 
@@ -22,14 +26,13 @@ pub(super) struct Prompt {
 
 impl Prompt {
     /// Creates a prompt. `images` are those of the messages, decoded and in their order.
-    pub(super) fn new(messages: &[Message], images: Vec<DynamicImage>) -> Self {
-        let messages = messages
-            .iter()
-            .map(|message| engine_message(message.role, content(&message.parts)));
-        Self {
-            messages: messages.collect(),
-            images,
-        }
+    pub(super) fn new(request: &ChatRequest, images: Vec<DynamicImage>, style: ToolStyle) -> Self {
+        let tools = tool_prompt::active(request);
+        let messages = match style {
+            ToolStyle::Template => with_template_tools(&request.messages, tools),
+            ToolStyle::Messages => with_text_tools(&request.messages, tools),
+        };
+        Self { messages, images }
     }
 
     /// The messages without the images.
@@ -84,6 +87,71 @@ fn content(parts: &[Part]) -> String {
         }
     }
     content
+}
+
+/// The messages for a chat template that writes tools, which get them in a first message (see
+/// `quirks::with_extensions`).
+fn with_template_tools(messages: &[Message], tools: &[Tool]) -> Vec<EngineMessage> {
+    let mut all = Vec::new();
+    if !tools.is_empty() {
+        let definitions = tools.iter().map(tool_prompt::definition).collect();
+        all.push(EngineMessage::from([(
+            "tools".to_owned(),
+            Either::Right(definitions),
+        )]));
+    }
+    for message in messages {
+        let mut engine = engine_message(message.role, content(&message.parts));
+        if !message.tool_calls.is_empty() {
+            let calls = message.tool_calls.iter().map(tool_prompt::call).collect();
+            engine.insert("tool_calls".to_owned(), Either::Right(calls));
+        }
+        if let Some(id) = &message.tool_call_id {
+            engine.insert("tool_call_id".to_owned(), Either::Left(id.clone()));
+        }
+        all.push(engine);
+    }
+    all
+}
+
+/// The messages for a chat template that knows no tools, with tools and calls in their texts.
+fn with_text_tools(messages: &[Message], tools: &[Tool]) -> Vec<EngineMessage> {
+    let mut all: Vec<(Role, String)> = Vec::new();
+    let mut follows_result = false;
+    for message in messages {
+        let mut text = content(&message.parts);
+        for call in &message.tool_calls {
+            if !text.is_empty() {
+                text.push('\n');
+            }
+            text.push_str(&tool_prompt::call_text(call));
+        }
+        let is_result = message.role == Role::Tool;
+        if !is_result {
+            all.push((message.role, text));
+        } else if let Some((_, results)) = all.last_mut().filter(|_| follows_result) {
+            // Chat templates expect an assistant's message after a user's.
+            results.push('\n');
+            results.push_str(&tool_prompt::result_text(&text));
+        } else {
+            all.push((Role::User, tool_prompt::result_text(&text)));
+        }
+        follows_result = is_result;
+    }
+    if !tools.is_empty() {
+        let instructions = tool_prompt::instructions(tools);
+        match all.first_mut() {
+            Some((Role::System, text)) => {
+                text.push_str("\n\n");
+                text.push_str(&instructions);
+            }
+            _ => all.insert(0, (Role::System, instructions)),
+        }
+    }
+    let messages = all.into_iter();
+    messages
+        .map(|(role, text)| engine_message(role, text))
+        .collect()
 }
 
 fn engine_message(role: Role, content: String) -> EngineMessage {

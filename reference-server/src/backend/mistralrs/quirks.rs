@@ -49,13 +49,20 @@ pub(super) fn is_retokenisation_error(error: &str) -> bool {
 /// Fault 4: the maximum number of times that a generation is resumed.
 pub(super) const MAX_RESUMES: usize = 2;
 
-/// Fault 4: extends a chat template so that it can continue an answer. A last message with the key
-/// `open` is appended after the template's generation prompt.
-pub(super) fn with_continuation(template: &str) -> String {
+/// Extends a chat template by what the engine's requests cannot have:
+///
+/// - Tools: the `tools` of a first message without a role. The engine's own tools would make it
+///   hold back the text and end the generation.
+/// - Fault 4: the continuation of an answer. A last message with the key `open` is appended after
+///   the template's generation prompt.
+pub(super) fn with_extensions(template: &str) -> String {
     // Jinja strips a template's final newline, but not before the appended text.
     let template = template.strip_suffix('\n').unwrap_or(template);
     format!(
-        "{{%- set opening = messages | last -%}}\
+        "{{%- if messages[0].tools -%}}\
+           {{%- set tools = messages[0].tools -%}}{{%- set messages = messages[1:] -%}}\
+         {{%- endif -%}}\
+         {{%- set opening = messages | last -%}}\
          {{%- if opening.open -%}}{{%- set messages = messages[:-1] -%}}{{%- endif %}}\
          {template}\
          {{% if opening.open %}}{{{{ opening.content }}}}{{% endif %}}"

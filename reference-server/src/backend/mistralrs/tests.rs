@@ -8,7 +8,8 @@ use futures_util::StreamExt;
 use tempfile::TempDir;
 
 use super::{
-    engine::Engine, logit_bias::LogitBias, logits_processor::LogitsProcessor, sampler::Sampler, *,
+    engine::Engine, logit_bias::LogitBias, logits_processor::LogitsProcessor, sampler::Sampler,
+    tool_prompt::ToolStyle, *,
 };
 use crate::{
     chat::{self, EncodedImage, Image, Sampling},
@@ -25,6 +26,7 @@ mod reasoning;
 mod sampling;
 mod slots;
 mod structured;
+mod tools;
 
 /// A tiny vision model shared by the tests, because loading takes a second.
 async fn shared() -> MistralRs {
@@ -107,6 +109,12 @@ fn picture(width: u32, height: u32, seed: u8) -> DynamicImage {
         Rgb([x, y.wrapping_mul(seed), x ^ seed])
     };
     DynamicImage::ImageRgb8(RgbImage::from_fn(width, height, pixel))
+}
+
+/// A prompt for a direct use of the engine.
+fn prompt(message: Message, images: Vec<DynamicImage>) -> Prompt {
+    let request = ChatRequest::new(vec![message], Sampling::default());
+    Prompt::new(&request, images, ToolStyle::Messages)
 }
 
 /// A processor for a direct use of the engine.

@@ -1,10 +1,12 @@
 //! Checks of a chat that need the loaded model.
 
+use serde_json::Value;
+
 use super::{
     BackendError, ChatRequest, Message, engine::ModelInfo, grammar::GrammarError,
-    model_dir::Modality, quirks,
+    model_dir::Modality, quirks, tool_prompt,
 };
-use crate::chat::{ReasoningEffort, ResponseFormat, Role};
+use crate::chat::{ReasoningEffort, ResponseFormat, ToolChoice};
 
 /// The maximum number of choices. They run one after the other in the same slot.
 const MAX_CHOICES: u32 = 16;
@@ -15,12 +17,12 @@ const MAX_CHOICES: u32 = 16;
 /// Returns [`BackendError::Unsupported`] with the field if it does not, or
 /// [`BackendError::Invalid`] if a value is too large.
 pub(super) fn features(info: &ModelInfo, request: &ChatRequest) -> Result<(), BackendError> {
-    let is_tool_turn =
-        |message: &Message| message.role == Role::Tool || !message.tool_calls.is_empty();
     let unsupported = [
         ("prompt", request.raw_prompt.is_some()),
-        ("tools", !request.tools.is_empty()),
-        ("messages", request.messages.iter().any(is_tool_turn)),
+        (
+            "tools",
+            info.text_from_replies && !tool_prompt::active(request).is_empty(),
+        ),
         (
             "response_format",
             info.text_from_replies && !matches!(request.response_format, ResponseFormat::Text),
@@ -66,20 +68,41 @@ pub(super) fn messages(info: &ModelInfo, messages: &[Message]) -> Result<(), Bac
         return invalid("messages", text);
     }
     for (i, message) in messages.iter().enumerate() {
-        // A control token in the text could impersonate another role, or refer to an image that
-        // does not exist, which kills the engine.
-        if let Some(token) = info
-            .control_tokens
-            .iter()
-            .find(|token| message.texts().any(|text| text.contains(*token)))
-        {
-            let text = format!("the text {token:?} is reserved by this model: remove it");
-            return invalid(format!("messages[{i}].content"), text);
+        let calls = message.tool_calls.iter().map(tool_prompt::call_text);
+        let id = message.tool_call_id.clone();
+        let mut texts = message.texts().map(str::to_owned).chain(calls).chain(id);
+        if let Some(token) = texts.find_map(|text| info.control_token(&text)) {
+            return reserved(format!("messages[{i}].content"), token);
         }
         if message.images().any(|image| image.file.pixels() == 0) {
             let text = "an image has no pixels: remove it";
             return invalid(format!("messages[{i}].content"), text);
         }
+    }
+    Ok(())
+}
+
+/// Checks that the model supports the tools.
+///
+/// # Errors
+/// Returns [`BackendError::Invalid`] if it does not.
+pub(super) fn tools(info: &ModelInfo, request: &ChatRequest) -> Result<(), BackendError> {
+    for (i, tool) in request.tools.iter().enumerate() {
+        let text = Value::from_iter(tool_prompt::definition(tool)).to_string();
+        if let Some(token) = info.control_token(&text) {
+            return reserved(format!("tools[{i}]"), token);
+        }
+    }
+    if let ToolChoice::Function(name) = &request.tool_choice
+        && !request.tools.iter().any(|tool| tool.name == *name)
+    {
+        return invalid("tool_choice", "it names a function that is not in `tools`");
+    }
+    if request.tool_choice == ToolChoice::Required && request.tools.is_empty() {
+        return invalid(
+            "tool_choice",
+            "a call is required, but there are no `tools`",
+        );
     }
     Ok(())
 }
@@ -104,12 +127,19 @@ pub(super) fn token_limit(
     Ok(asked.clamp(1, context - prompt))
 }
 
-/// The refusal of a response format.
-pub(super) fn invalid_format(error: &GrammarError) -> BackendError {
+/// The refusal of a schema of the field `param`.
+pub(super) fn invalid_schema(param: &str, error: &GrammarError) -> BackendError {
     BackendError::Invalid {
-        param: "response_format.json_schema.schema".to_owned(),
+        param: param.to_owned(),
         message: format!("this schema cannot be used: {}", error.reason()),
     }
+}
+
+/// The refusal of a text with a control token, which could impersonate another role, or refer to an
+/// image that does not exist, which kills the engine.
+fn reserved<T>(param: String, token: &str) -> Result<T, BackendError> {
+    let text = format!("the text {token:?} is reserved by this model: remove it");
+    invalid(param, text)
 }
 
 fn invalid<T>(param: impl Into<String>, message: impl Into<String>) -> Result<T, BackendError> {

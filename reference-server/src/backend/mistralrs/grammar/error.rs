@@ -43,7 +43,7 @@ const KEYWORDS: [&str; 14] = [
 
 impl GrammarError {
     /// Translates an error of llguidance, which may repeat parts of the schema.
-    pub(in crate::backend::mistralrs) fn new(error: &str) -> Self {
+    pub(super) fn new(error: &str) -> Self {
         tracing::debug!(error, "a grammar cannot be used");
         if error.contains("Unimplemented keys") {
             let mut text = "it has keywords that are not supported".to_owned();
@@ -60,6 +60,11 @@ impl GrammarError {
         let known = REASONS.iter().find(|(part, _)| error.contains(part));
         let reason = known.map_or("it is not a schema that is supported", |(_, reason)| reason);
         Self(reason.to_owned())
+    }
+
+    /// Compiling panicked.
+    pub(in crate::backend::mistralrs) fn panicked() -> Self {
+        Self("it is not a schema that is supported".to_owned())
     }
 
     /// A schema is larger than the maximum, in bytes.

@@ -1,7 +1,10 @@
 use serde_json::value::RawValue;
 
 use super::*;
-use crate::{chat::ResponseFormat, tiny_model};
+use crate::{
+    chat::{ResponseFormat, Tool},
+    tiny_model,
+};
 
 fn factory() -> (TokenTable, GrammarFactory, Tokenizer) {
     let dir = tempfile::tempdir().unwrap();
@@ -164,4 +167,77 @@ fn tokens_can_be_removed() {
         ended = grammar.advance(token).unwrap();
     }
     assert!(ended);
+}
+
+#[test]
+fn calls_match_the_schemas_of_their_tools() {
+    let tool = |name: &str, schema: Option<&str>| Tool {
+        name: name.to_owned(),
+        description: None,
+        parameters: schema.map(|schema| RawValue::from_string(schema.to_owned()).unwrap()),
+        strict: true,
+    };
+    let click = tool(
+        "click",
+        Some(r#"{"type":"object","properties":{"x":{"type":"integer"}},"required":["x"]}"#),
+    );
+    let wait = tool("wait \"a bit\"", None);
+    let one = GrammarSource::of_calls(&[&click, &wait], true).unwrap();
+    let several = GrammarSource::of_calls(&[&click, &wait], false).unwrap();
+    let call = |body: &str| format!("<tool_call>\n{body}\n</tool_call>");
+    let clicked = call(r#"{"name": "click", "arguments": {"x":5}}"#);
+    let waited = call(r#"{"name": "wait \"a bit\"", "arguments": {}}"#);
+    let both = format!("{clicked}\n{waited}");
+    for (source, text, expected) in [
+        (&one, clicked.as_str(), true),
+        (&one, &waited, true),
+        (&one, &both, false),
+        (&several, &both, true),
+        (&several, "", false),
+        (&one, &call(r#"{"name": "click", "arguments": {}}"#), false),
+        (
+            &one,
+            &call(r#"{"name": "click", "arguments": {"x":5,"y":6}}"#),
+            false,
+        ),
+        (&one, &call(r#"{"name": "type", "arguments": {}}"#), false),
+    ] {
+        assert_eq!(permits(source, text), expected, "{text}");
+    }
+    let either = source(r#"{"type":"boolean"}"#, true).unwrap().or(&one);
+    assert!(permits(&either, "true") && permits(&either, &waited));
+}
+
+#[test]
+fn objects_are_closed_unless_they_say_otherwise() {
+    for (schema, text, expected) in [
+        (r#"{"properties":{"a":{}}}"#, r#"{"b":1}"#, false),
+        (
+            r#"{"properties":{"a":{}},"additionalProperties":true}"#,
+            r#"{"b":1}"#,
+            true,
+        ),
+        (r#"{"type":"object"}"#, r#"{"b":1}"#, true),
+        (
+            r#"{"items":{"properties":{"a":{}}}}"#,
+            r#"[{"b":1}]"#,
+            false,
+        ),
+        (
+            r#"{"allOf":[{"properties":{"a":{}}},{"properties":{"b":{}}}]}"#,
+            r#"{"a":1,"b":1}"#,
+            true,
+        ),
+        (
+            r#"{"properties":{"properties":{"enum":[1]}}}"#,
+            r#"{"properties":1}"#,
+            true,
+        ),
+    ] {
+        assert_eq!(
+            permits(&source(schema, true).unwrap(), text),
+            expected,
+            "{schema}"
+        );
+    }
 }

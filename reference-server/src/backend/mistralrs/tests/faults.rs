@@ -90,7 +90,7 @@ async fn fault_2_still_exists() {
     let engine = backend.engine().unwrap();
     let prompt = |seed| {
         let image = picture(112, 112, seed);
-        Prompt::new(&[user("Look", std::slice::from_ref(&image))], vec![image])
+        prompt(user("Look", std::slice::from_ref(&image)), vec![image])
     };
     let (one, two) = (prompt(1), prompt(2));
     let (first, second) = tokio::join!(
@@ -163,7 +163,7 @@ async fn fault_4_a_prefix_continues_the_answer() {
     let backend = shared().await;
     let engine = backend.engine().unwrap();
     let whole = ask(&backend, chat("Hello", &[], 24)).await.unwrap();
-    let prompt = Prompt::new(&[user("Hello", &[])], vec![]);
+    let prompt = prompt(user("Hello", &[]), vec![]);
     let _alone = acquire_all(&backend).await;
     let raw = Raw::ask(&engine, &prompt, Some(&whole.text[..10]), 0.0, 14).await;
     // The engine strips the whitespace at the start of its text.
@@ -188,7 +188,7 @@ async fn fault_5_still_exists() {
     let backend = ready(config(dir.path())).await;
     let engine = backend.engine().unwrap();
     let image = picture(20, 60, 1);
-    let prompt = Prompt::new(&[user("Look", std::slice::from_ref(&image))], vec![image]);
+    let prompt = prompt(user("Look", std::slice::from_ref(&image)), vec![image]);
     let raw = Raw::ask(&engine, &prompt, None, 0.0, 4).await;
     assert!(raw.reasons.is_empty());
     with_timeout(engine.died()).await;
@@ -198,7 +198,7 @@ async fn fault_5_still_exists() {
 async fn fault_6_still_exists() {
     let (_dir, backend) = biased_model(0.0).await;
     let engine = backend.engine().unwrap();
-    let prompt = Prompt::new(&[user("Hello", &[])], vec![]);
+    let prompt = prompt(user("Hello", &[]), vec![]);
     let mut silent = 0;
     for max_tokens in 1..12 {
         let raw = Raw::ask(&engine, &prompt, None, 1.0, max_tokens).await;
@@ -235,7 +235,7 @@ async fn fault_9_one_token_is_one_token() {
 async fn fault_9_still_exists() {
     let backend = shared().await;
     let engine = backend.engine().unwrap();
-    let prompt = Prompt::new(&[user("Hello", &[])], vec![]);
+    let prompt = prompt(user("Hello", &[]), vec![]);
     let _alone = acquire_all(&backend).await;
     let raw = Raw::ask(&engine, &prompt, None, 0.0, 1).await;
     assert_eq!(raw.reasons, ["length", "stop"]);
@@ -262,7 +262,7 @@ async fn fault_12_still_exists() {
     tiny_model::write_text(dir.path(), 7).unwrap();
     let backend = ready(config(dir.path())).await;
     let engine = backend.engine().unwrap();
-    let prompts = ["Hello", "zzzzz", "Green"].map(|text| Prompt::new(&[user(text, &[])], vec![]));
+    let prompts = ["Hello", "zzzzz", "Green"].map(|text| prompt(user(text, &[]), vec![]));
     let mut alone = Vec::new();
     for prompt in &prompts {
         alone.push(Raw::ask(&engine, prompt, None, 0.0, 20).await.text);

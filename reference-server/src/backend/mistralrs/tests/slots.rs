@@ -80,7 +80,7 @@ async fn end_stops_the_engine_at_the_next_token() {
     let backend = shared().await;
     let engine = backend.engine().unwrap();
     let _alone = acquire_all(&backend).await;
-    let prompt = Prompt::new(&[user("Hello", &[])], vec![]);
+    let prompt = prompt(user("Hello", &[]), vec![]);
     let processor = Arc::new(processor(&engine, 0.0, 3000));
     let replies = engine.start(&prompt, None, processor.clone(), 3000).await;
     let mut replies = replies.unwrap();
