@@ -154,7 +154,6 @@ async fn write_files(
          \"{NAME}\" }}]\n\n\
          [auth]\nkeys_file = \"{KEYS}\"\n\n\
          # The API is described at /docs/.\n[docs]\nallowed = true\n\n\
-         # The API is described at /docs/.\n[docs]\nallowed = true\n\n\
          [log]\nformat = \"text\"\n"
     );
     let path = folder.join(CONFIG);
