@@ -51,8 +51,8 @@ async fn a_revoked_token_ends_its_streams_and_no_others() {
 #[tokio::test]
 async fn a_stream_ends_when_its_token_expires() {
     let site = Site::new("").await;
-    // The leeway is over in two seconds.
-    let lifetime = Duration::from_secs(2);
+    // The leeway is over in four seconds.
+    let lifetime = Duration::from_secs(4);
     let token = expiring(lifetime);
     let bearer = format!("Bearer {token}");
     let stream = site
