@@ -28,6 +28,7 @@ use crate::{
     dialect::{Dialect, DialectRequest, IGNORED_HEADER, ReadContext, ResponseHead},
     fence::Deadline,
     models::Model,
+    relay::declare_final_event,
 };
 
 /// Larger bodies are parsed off the async threads, in bytes.
@@ -83,12 +84,14 @@ async fn generate(
     let ignored = request.unknown.header();
     let generation = start(&*model.backend, request.chat, &meter, deadline).await?;
     let mut response = if request.is_stream {
-        stream::respond(
+        let mut response = stream::respond(
             generation,
             request.writer,
             deadline.clone(),
             (context.clone(), meter),
-        )
+        );
+        declare_final_event(dialect.relay_api(), &mut response);
+        response
     } else {
         buffered::respond(generation, request.writer, deadline, &meter).await?
     };

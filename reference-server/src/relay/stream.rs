@@ -14,13 +14,12 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{HeaderName, HeaderValue, header::CONTENT_TYPE};
 use http_body::Frame;
-use serde_json::json;
 use stockade_core::{context::RequestContext, llm::TokenUsage, refusal::Refusal};
 
 use super::{
     RelayApi,
     error::{invalid_response, upstream_refusal},
-    headers,
+    final_event, headers,
     sse_scanner::SseScanner,
 };
 use crate::{
@@ -53,6 +52,7 @@ pub(super) fn respond(
     if !headers::has_type(&response.headers, "text/event-stream") {
         return Err(invalid_response());
     }
+    let api = request.api;
     let stream = RelayStream {
         upstream: Some(response.body),
         scanner: SseScanner::new(request.removes_usage),
@@ -63,7 +63,9 @@ pub(super) fn respond(
         (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
         (X_ACCEL_BUFFERING, HeaderValue::from_static("no")),
     ];
-    Ok((headers, Body::new(stream)).into_response())
+    let mut response = (headers, Body::new(stream)).into_response();
+    final_event::declare(api, &mut response);
+    Ok(response)
 }
 
 struct RelayStream {
@@ -93,7 +95,7 @@ impl RelayStream {
     fn fail(&mut self, refusal: &Refusal) {
         self.upstream = None;
         refusals::record(refusal, &self.request.context);
-        self.last = Some(error_event(self.request.api, refusal));
+        self.last = Some(final_event::write(self.request.api, refusal));
     }
 
     fn end(&mut self) {
@@ -105,27 +107,6 @@ impl RelayStream {
             self.fail(&invalid_response());
         }
     }
-}
-
-/// The event that ends a stream with an error, in the form of the API.
-fn error_event(api: RelayApi, refusal: &Refusal) -> Bytes {
-    let event = match api {
-        RelayApi::Messages => {
-            let data = refusals::sse_data(refusal, "/v1/messages");
-            format!("event: error\ndata: {data}\n\n")
-        }
-        RelayApi::Responses => {
-            let data = json!({
-                "type": "error",
-                "code": refusal.code(),
-                "message": refusal.message(),
-                "param": refusal.param(),
-            });
-            format!("event: error\ndata: {data}\n\n")
-        }
-        _ => format!("data: {}\n\n", refusals::sse_data(refusal, "/")),
-    };
-    event.into()
 }
 
 impl http_body::Body for RelayStream {

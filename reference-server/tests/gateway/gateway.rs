@@ -119,6 +119,15 @@ impl Gateway {
         request.send().await.unwrap()
     }
 
+    /// Removes the client's key from the key file.
+    pub(crate) fn revoke(&self) {
+        let path = self.folder.path().join("keys.yaml");
+        let keys = fs::read_to_string(&path).unwrap();
+        let (client, others) = keys.split_once("  - key_id: figures").unwrap();
+        assert!(client.contains("key_id: client"));
+        fs::write(path, format!("keys:\n  - key_id: figures{others}")).unwrap();
+    }
+
     /// The only record of a chat, when it has been written.
     pub(crate) async fn record(&self) -> Value {
         let path = self.folder.path().join("audit.jsonl");

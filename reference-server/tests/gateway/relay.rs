@@ -454,3 +454,45 @@ async fn an_api_that_the_model_lacks_is_refused_with_a_model_that_has_it() {
     );
     assert!(upstream.requests().is_empty());
 }
+
+#[tokio::test]
+async fn the_stream_of_a_revoked_key_ends_with_an_error_of_its_api() {
+    for (path, apis) in [
+        ("/v1/chat/completions", "chat"),
+        ("/v1/responses", "responses"),
+    ] {
+        let upstream = ScriptedUpstream::http1().await;
+        let url = upstream.url();
+        let gateway = Gateway::with(&format!(
+            "[[models]]\nname = \"small\"\nupstream = [{{ url = \"{url}\" }}]\n\
+             apis = [\"{apis}\"]\n[upstreams]\nhealth_interval_secs = 0\n"
+        ))
+        .await;
+        let endless = Answer::events(["data: {\"choices\":[]}\n\n"; 3]).step(Step::Stall);
+        upstream.always(endless);
+        let mut body = chat(json!({"stream": true, "input": "Hi"}));
+        if apis == "responses" {
+            let fields = body.as_object_mut().unwrap();
+            fields.remove("messages");
+            fields.remove("max_tokens");
+        } else {
+            body.as_object_mut().unwrap().remove("input");
+        }
+        let response = gateway.post(path, &body).send().await.unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+        gateway.revoke();
+        let stream = text(response).await;
+        let (_, last) = stream.trim_end().rsplit_once("data: ").expect(&stream);
+        let last: Value = serde_json::from_str(last).unwrap();
+        let code = match apis {
+            "responses" => &last["code"],
+            _ => &last["error"]["code"],
+        };
+        assert_eq!(code, "AUTHENTICATION_FAILED", "{stream}");
+        until_async("the upstream is left", async || {
+            upstream.requests()[0].client_left.is_some()
+        })
+        .await;
+        assert_eq!(gateway.record().await["code"], "AUTHENTICATION_FAILED");
+    }
+}
