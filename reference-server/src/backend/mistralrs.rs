@@ -5,8 +5,9 @@
 //!    retried with exponential backoff, so that a fixed model needs no restart.
 //! 2. A bounded number of chats runs and a bounded number waits. Chats with images, and all chats
 //!    on the CPU, run alone.
-//! 3. Sampling, stop sequences and token counts are implemented here, so that a seed produces the
-//!    same text regardless of concurrent chats.
+//! 3. Sampling, grammars, stop sequences, tool calls and token counts are implemented here, so that a
+//!    seed produces the same text regardless of concurrent chats. The choices of a chat run one
+//!    after the other, with consecutive seeds.
 //! 4. Dropping a [`Generation`] stops the model after the current token. The slot is released when
 //!    the engine has stopped.
 //! 5. If the engine dies, its chats fail with [`BackendError::Engine`] and it is loaded again.
@@ -49,6 +50,7 @@ mod model_dir;
 mod output;
 mod prompt;
 mod quirks;
+mod reasoning;
 mod sampler;
 mod stop_filter;
 mod supervise;
@@ -148,24 +150,20 @@ impl MistralRs {
 
         // The engine may have died while the chat was waiting.
         let engine = self.engine()?;
-        let images = self.resize_images(&engine, images).await?;
-        let image_tokens: usize = images.iter().map(image::tokens).sum();
-        // The count already includes one token for each image.
-        let image_extra = image_tokens - images.len();
-        let prompt = Prompt::new(&request, images, engine.info.tool_style);
-        let tokens = engine.tokenize(&prompt).await?;
-        let thinking = engine.thinking(&tokens);
+        let (prompt, tokens, prompt_tokens) = self.prompt(&engine, &request, images).await?;
+        let thinking = engine.thinking(&prompt, &tokens);
         let grammar = if thinking == Thinking::Open {
             self.compile(&engine, &constraint.after_reasoning()).await?
         } else {
             grammar
         };
-        let prompt_tokens = tokens.len() + image_extra;
         let tools = tool_prompt::active(&request).iter();
         let tools = tools.map(|tool| tool.name.clone()).collect();
         let single_call = constraint::is_single(&request);
         let sampling = request.sampling;
-        let max_tokens = validate::token_limit(&engine.info, prompt_tokens, sampling.max_tokens)?;
+        let is_raw = prompt.raw_tokens().is_some();
+        let asked = sampling.max_tokens;
+        let max_tokens = validate::token_limit(&engine.info, is_raw, prompt_tokens, asked)?;
 
         let task = GenerationTask {
             engine,
@@ -190,6 +188,48 @@ impl MistralRs {
         let first = items.recv().await.unwrap_or(Err(BackendError::Engine))?;
         let rest = UnboundedReceiverStream::new(items);
         Ok(stream::iter([Ok(first)]).chain(rest).boxed())
+    }
+
+    /// Counts the prompt tokens of a chat, without a slot.
+    async fn count(self, request: ChatRequest) -> Result<usize, BackendError> {
+        let engine = self.engine()?;
+        validate::messages(&engine.info, &request.messages)?;
+        validate::tools(&engine.info, &request)?;
+        let images = self.decode_images(&request.messages).await?;
+        let (_, _, count) = self.prompt(&engine, &request, images).await?;
+        Ok(count)
+    }
+
+    /// The prompt of a request, its tokens with one for each image, and their number with all
+    /// tokens of the images.
+    async fn prompt(
+        &self,
+        engine: &Engine,
+        request: &ChatRequest,
+        images: Vec<DynamicImage>,
+    ) -> Result<(Prompt, Vec<u32>, usize), BackendError> {
+        let images = self.resize_images(engine, images).await?;
+        let image_tokens: usize = images.iter().map(image::tokens).sum();
+        let image_extra = image_tokens - images.len();
+        let info = &engine.info;
+        let prompt = match &request.raw_prompt {
+            Some(text) => {
+                let encoded = info.tokenizer.encode(text.as_str(), true);
+                let encoded = encoded.map_err(|error| {
+                    engine::log("tokenizer", &error.to_string());
+                    BackendError::Engine
+                })?;
+                Prompt::raw(encoded.get_ids().to_vec())
+            }
+            None => {
+                let reasoning = info.reasoning.values(request.reasoning_effort);
+                Prompt::new(request, images, info.tool_style)
+                    .with_reasoning(reasoning.unwrap_or_default())
+            }
+        };
+        let tokens = engine.tokenize(&prompt).await?;
+        let count = tokens.len() + image_extra;
+        Ok((prompt, tokens, count))
     }
 
     /// Compiles the grammar of a constraint off the async threads.
@@ -275,5 +315,12 @@ impl Backend for MistralRs {
         meter: UsageMeter,
     ) -> BoxFuture<'static, Result<Generation, BackendError>> {
         Box::pin(self.clone().answer(request, meter))
+    }
+
+    fn count_tokens(
+        &self,
+        request: ChatRequest,
+    ) -> BoxFuture<'static, Result<usize, BackendError>> {
+        Box::pin(self.clone().count(request))
     }
 }

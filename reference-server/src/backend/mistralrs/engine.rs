@@ -19,7 +19,9 @@ use super::{
     logits_processor::{EosTokens, LogitsProcessor},
     model_dir::Modality,
     prompt::Prompt,
-    quirks, think_filter,
+    quirks,
+    reasoning::ReasoningSupport,
+    think_filter,
     token_table::TokenTable,
     tool_prompt::ToolStyle,
 };
@@ -51,10 +53,13 @@ pub(super) struct ModelInfo {
     pub(super) text_from_replies: bool,
     /// Whether the text starts with the reasoning, between tags.
     pub(super) thinks: bool,
+    /// What the chat template reads about the reasoning.
+    pub(super) reasoning: ReasoningSupport,
     /// How tools reach the prompt.
     pub(super) tool_style: ToolStyle,
     pub(super) tokens: TokenTable,
     pub(super) grammars: GrammarFactory,
+    /// Encodes control tokens like any other text.
     pub(super) tokenizer: Tokenizer,
 }
 
@@ -97,14 +102,18 @@ impl Engine {
     /// Returns [`BackendError::Engine`] if the engine has died, or [`BackendError::Invalid`] if the
     /// chat template rejects the messages.
     pub(super) async fn tokenize(&self, prompt: &Prompt) -> Result<Vec<u32>, BackendError> {
+        if let Some(tokens) = prompt.raw_tokens() {
+            return Ok(tokens.to_vec());
+        }
+        let reasoning = prompt.reasoning();
         let (response, mut tokens) = mpsc::channel(1);
         let request = Request::Tokenize(TokenizationRequest {
             text: Either::Left(prompt.messages()),
             tools: None,
             add_generation_prompt: true,
             add_special_tokens: true,
-            enable_thinking: None,
-            reasoning_effort: None,
+            enable_thinking: reasoning.enabled,
+            reasoning_effort: reasoning.effort,
             response,
         });
         let requests = self.requests.clone();
@@ -125,13 +134,14 @@ impl Engine {
     }
 
     /// Whether the text after a prompt with these tokens starts with reasoning.
-    pub(super) fn thinking(&self, prompt: &[u32]) -> Thinking {
-        if !self.info.thinks || self.info.text_from_replies {
+    pub(super) fn thinking(&self, prompt: &Prompt, tokens: &[u32]) -> Thinking {
+        let info = &self.info;
+        if !info.thinks || info.text_from_replies || prompt.raw_tokens().is_some() {
             return Thinking::None;
         }
         // The tag is short, and a token is at least one byte.
-        let end = &prompt[prompt.len().saturating_sub(16)..];
-        match self.info.tokenizer.decode(end, false) {
+        let end = &tokens[tokens.len().saturating_sub(16)..];
+        match info.tokenizer.decode(end, false) {
             Ok(text) if think_filter::is_open(&text) => Thinking::Open,
             _ => Thinking::Tags,
         }

@@ -121,6 +121,7 @@ impl GenerationTask {
             output: Output::new(
                 choice,
                 out.clone(),
+                self.prompt.raw_tokens().is_some(),
                 self.thinking.filter(),
                 ToolParser::new(self.tools.clone(), self.single_call),
                 StopFilter::new(self.sampling.stop.clone()),
@@ -155,6 +156,14 @@ enum AttemptEnd {
     Refused,
     /// The replies ended without a finish reason.
     NoReason,
+}
+
+/// The end with a finish reason of the engine.
+fn end(reason: &str) -> AttemptEnd {
+    AttemptEnd::Finished(match reason {
+        "length" => FinishReason::Length,
+        _ => FinishReason::Stop,
+    })
 }
 
 /// A choice that runs.
@@ -253,14 +262,17 @@ impl ChoiceRun<'_> {
                         self.output.add_text(&delta.content.unwrap_or_default());
                     }
                     self.take_tokens();
-                    ended = choice.finish_reason.map(|reason| {
-                        AttemptEnd::Finished(match reason.as_str() {
-                            "length" => FinishReason::Length,
-                            _ => FinishReason::Stop,
-                        })
-                    });
+                    ended = choice.finish_reason.map(|reason| end(&reason));
                 }
-                Response::ModelError(error, _) => ended = Some(AttemptEnd::Failed(error)),
+                Response::CompletionChunk(chunk) => {
+                    self.take_tokens();
+                    let reasons = chunk.choices.into_iter().filter_map(|c| c.finish_reason);
+                    ended = reasons.map(|reason| end(&reason)).next();
+                }
+                // The same for a raw prompt.
+                Response::CompletionModelError(error, _) | Response::ModelError(error, _) => {
+                    ended = Some(AttemptEnd::Failed(error))
+                }
                 Response::InternalError(error) => {
                     ended = Some(AttemptEnd::Failed(error.to_string()))
                 }

@@ -14,7 +14,9 @@ use super::{
     hub::Hub,
     logits_processor::EosTokens,
     model_dir::{LoadError, Modality, ModelDir},
-    quirks, think_filter,
+    quirks,
+    reasoning::ReasoningSupport,
+    think_filter,
     token_table::TokenTable,
     tool_prompt::ToolStyle,
 };
@@ -78,7 +80,7 @@ fn has_gpu() -> bool {
 
 fn info(model_dir: &ModelDir, device: &str) -> Result<ModelInfo, LoadError> {
     let file = model_dir.path.join("tokenizer.json");
-    let tokenizer = Tokenizer::from_file(&file).map_err(|error| {
+    let mut tokenizer = Tokenizer::from_file(&file).map_err(|error| {
         format!(
             "cannot read {}: {error}; download the model again",
             file.display()
@@ -99,6 +101,7 @@ fn info(model_dir: &ModelDir, device: &str) -> Result<ModelInfo, LoadError> {
     let tokens = TokenTable::new(&tokenizer).map_err(unsupported)?;
     let eos_tokens = EosTokens::new(end, &model_dir.eos_token_ids);
     let grammars = GrammarFactory::new(&tokenizer, &tokens, &eos_tokens).map_err(unsupported)?;
+    tokenizer.set_encode_special_tokens(true);
     let template = &model_dir.chat_template;
     Ok(ModelInfo {
         modality: model_dir.modality,
@@ -118,6 +121,7 @@ fn info(model_dir: &ModelDir, device: &str) -> Result<ModelInfo, LoadError> {
             ToolStyle::of(template)
         },
         thinks: think_filter::uses_tags(template),
+        reasoning: ReasoningSupport::of(template),
         tokens,
         grammars,
         tokenizer,

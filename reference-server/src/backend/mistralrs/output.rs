@@ -36,6 +36,7 @@ pub(super) struct Output {
     stop: StopFilter,
     /// All text of the model, including what the filters hold back.
     text: String,
+    /// Whether the next token follows others of the same text.
     has_tokens: bool,
     /// The log probabilities of tokens that have not been sent, and where their text starts.
     logprobs: VecDeque<(usize, TokenLogprob)>,
@@ -46,9 +47,12 @@ pub(super) struct Output {
 }
 
 impl Output {
+    /// Creates an output; `continues` if it continues a text, in the middle of which a space is
+    /// not only the mark of a word.
     pub(super) fn new(
         choice: u32,
         out: mpsc::UnboundedSender<Item>,
+        continues: bool,
         think: ThinkFilter,
         tools: ToolParser,
         stop: StopFilter,
@@ -61,7 +65,7 @@ impl Output {
             tools,
             stop,
             text: String::new(),
-            has_tokens: false,
+            has_tokens: continues,
             logprobs: VecDeque::new(),
             pending_tokens: 0,
             reasoning_tokens: 0,

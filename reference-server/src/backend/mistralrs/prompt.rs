@@ -7,6 +7,7 @@ use mistralrs::{MessageContent, RequestMessage};
 
 use super::{
     ChatRequest, Message, Part, Role,
+    reasoning::Reasoning,
     tool_prompt::{self, ToolStyle},
 };
 use crate::chat::Tool;
@@ -22,6 +23,9 @@ const IMAGE: &str = "<|vision_start|><|image_pad|><|vision_end|>";
 pub(super) struct Prompt {
     messages: Vec<EngineMessage>,
     images: Vec<DynamicImage>,
+    /// The tokens to continue, in place of the messages.
+    raw: Option<Vec<u32>>,
+    reasoning: Reasoning,
 }
 
 impl Prompt {
@@ -32,7 +36,36 @@ impl Prompt {
             ToolStyle::Template => with_template_tools(&request.messages, tools),
             ToolStyle::Messages => with_text_tools(&request.messages, tools),
         };
-        Self { messages, images }
+        Self {
+            messages,
+            images,
+            raw: None,
+            reasoning: Reasoning::default(),
+        }
+    }
+
+    /// Creates a prompt of tokens to continue.
+    pub(super) fn raw(tokens: Vec<u32>) -> Self {
+        Self {
+            messages: Vec::new(),
+            images: Vec::new(),
+            raw: Some(tokens),
+            reasoning: Reasoning::default(),
+        }
+    }
+
+    /// Sets how much the model reasons.
+    pub(super) fn with_reasoning(self, reasoning: Reasoning) -> Self {
+        Self { reasoning, ..self }
+    }
+
+    /// The tokens of a raw prompt.
+    pub(super) fn raw_tokens(&self) -> Option<&[u32]> {
+        self.raw.as_deref()
+    }
+
+    pub(super) fn reasoning(&self) -> Reasoning {
+        self.reasoning
     }
 
     /// The messages without the images.
@@ -43,6 +76,10 @@ impl Prompt {
     /// The messages for a generation. With a `prefix`, the model continues this partial answer
     /// (see `quirks::with_continuation`).
     pub(super) fn to_request(&self, prefix: Option<&str>) -> RequestMessage {
+        if let Some(tokens) = &self.raw {
+            return RequestMessage::CompletionTokens(tokens.clone());
+        }
+        let Reasoning { enabled, effort } = self.reasoning;
         let mut messages = self.messages.clone();
         if let Some(text) = prefix {
             let mut answer = engine_message(Role::Assistant, text.to_owned());
@@ -52,8 +89,8 @@ impl Prompt {
         if self.images.is_empty() {
             return RequestMessage::Chat {
                 messages,
-                enable_thinking: None,
-                reasoning_effort: None,
+                enable_thinking: enabled,
+                reasoning_effort: effort,
             };
         }
         RequestMessage::MultimodalChat {
@@ -61,8 +98,8 @@ impl Prompt {
             audios: Vec::new(),
             videos: Vec::new(),
             messages,
-            enable_thinking: None,
-            reasoning_effort: None,
+            enable_thinking: enabled,
+            reasoning_effort: effort,
         }
     }
 }

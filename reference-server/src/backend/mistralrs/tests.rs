@@ -22,6 +22,7 @@ mod faults;
 mod images;
 mod loading;
 mod logprobs;
+mod raw;
 mod reasoning;
 mod sampling;
 mod slots;

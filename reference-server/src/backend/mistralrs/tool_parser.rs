@@ -1,8 +1,7 @@
 //! Finds the tool calls in a text that arrives in pieces.
 //!
 //! A call is JSON between tags, with the name of a tool and its arguments. As soon as the name is
-//! complete, the arguments are passed on as they arrive. What is not a call of a known tool is
-//! text.
+//! complete, the arguments are passed on as they arrive. Anything but a call of a known tool is text.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;

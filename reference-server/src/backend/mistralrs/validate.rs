@@ -6,7 +6,7 @@ use super::{
     BackendError, ChatRequest, Message, engine::ModelInfo, grammar::GrammarError,
     model_dir::Modality, quirks, tool_prompt,
 };
-use crate::chat::{ReasoningEffort, ResponseFormat, ToolChoice};
+use crate::chat::{ResponseFormat, ToolChoice};
 
 /// The maximum number of choices. They run one after the other in the same slot.
 const MAX_CHOICES: u32 = 16;
@@ -18,7 +18,10 @@ const MAX_CHOICES: u32 = 16;
 /// [`BackendError::Invalid`] if a value is too large.
 pub(super) fn features(info: &ModelInfo, request: &ChatRequest) -> Result<(), BackendError> {
     let unsupported = [
-        ("prompt", request.raw_prompt.is_some()),
+        (
+            "prompt",
+            info.text_from_replies && request.raw_prompt.is_some(),
+        ),
         (
             "tools",
             info.text_from_replies && !tool_prompt::active(request).is_empty(),
@@ -33,10 +36,7 @@ pub(super) fn features(info: &ModelInfo, request: &ChatRequest) -> Result<(), Ba
         ),
         (
             "reasoning_effort",
-            !matches!(
-                request.reasoning_effort,
-                None | Some(ReasoningEffort::None | ReasoningEffort::Medium)
-            ),
+            info.reasoning.values(request.reasoning_effort).is_none(),
         ),
     ];
     if let Some((param, _)) = unsupported.into_iter().find(|(_, used)| *used) {
@@ -110,19 +110,23 @@ pub(super) fn tools(info: &ModelInfo, request: &ChatRequest) -> Result<(), Backe
 /// The maximum number of tokens to generate: the requested number, limited by the context length.
 ///
 /// # Errors
-/// Returns [`BackendError::Invalid`] if the prompt fills the context.
+/// Returns [`BackendError::Invalid`] if the prompt is empty or fills the context.
 pub(super) fn token_limit(
     info: &ModelInfo,
+    is_raw: bool,
     prompt: usize,
     asked: usize,
 ) -> Result<usize, BackendError> {
     let context = info.context;
     if prompt >= context {
         let text = format!(
-            "the messages have {prompt} tokens, but the context of this model has {context}: \
-             shorten them"
+            "the prompt has {prompt} tokens, but the context of this model has {context}: shorten \
+             it"
         );
-        return invalid("messages", text);
+        return invalid(prompt_param(is_raw), text);
+    }
+    if prompt == 0 {
+        return invalid(prompt_param(is_raw), "the prompt is empty: add some text");
     }
     Ok(asked.clamp(1, context - prompt))
 }
@@ -133,6 +137,10 @@ pub(super) fn invalid_schema(param: &str, error: &GrammarError) -> BackendError 
         param: param.to_owned(),
         message: format!("this schema cannot be used: {}", error.reason()),
     }
+}
+
+fn prompt_param(is_raw: bool) -> &'static str {
+    if is_raw { "prompt" } else { "messages" }
 }
 
 /// The refusal of a text with a control token, which could impersonate another role, or refer to an

@@ -1,4 +1,5 @@
 use super::*;
+use crate::chat::ReasoningEffort;
 
 /// A tiny model whose prompts end with more.
 async fn with_template(end: &str) -> (TempDir, MistralRs) {
@@ -43,5 +44,27 @@ async fn models_with_channels_answer_without_log_probabilities() {
     request.top_logprobs = Some(1);
     let refused = ask(&backend, request).await.unwrap_err();
     let param = "logprobs".to_owned();
+    assert_eq!(refused, BackendError::Unsupported { param });
+}
+
+#[tokio::test]
+async fn the_effort_reaches_the_template() {
+    let end = "{{ reasoning_effort }}{% if enable_thinking %}!{% endif %}";
+    let (_dir, backend) = with_template(end).await;
+    let count = |effort| {
+        let mut request = chat("Hello", &[], 4);
+        request.reasoning_effort = effort;
+        with_timeout(backend.count_tokens(request))
+    };
+    let default = count(None).await.unwrap();
+    let high = count(Some(ReasoningEffort::High)).await.unwrap();
+    let none = count(Some(ReasoningEffort::None)).await.unwrap();
+    // "medium!", "high!" and "low"; a token is a character.
+    assert_eq!((high, none), (default - 2, default - 4));
+
+    let mut request = chat("Hello", &[], 4);
+    request.reasoning_effort = Some(ReasoningEffort::High);
+    let refused = ask(&shared().await, request).await.unwrap_err();
+    let param = "reasoning_effort".to_owned();
     assert_eq!(refused, BackendError::Unsupported { param });
 }
