@@ -191,7 +191,7 @@ fn refuses_invalid_messages_by_path() {
             "messages[0].content[0].source.file_id",
         ),
     ] {
-        let refusal = messages(text).err().expect(text);
+        let refusal = messages(text).expect_err(text);
         assert_eq!(refusal.param(), Some(param), "{text}");
     }
 }

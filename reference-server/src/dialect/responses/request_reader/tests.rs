@@ -192,7 +192,7 @@ fn refuses_invalid_items_by_path() {
             "input[0].call_id",
         ),
     ] {
-        let refusal = input(items).err().expect(items);
+        let refusal = input(items).expect_err(items);
         assert_eq!(refusal.param(), Some(param), "{items}");
     }
 }
