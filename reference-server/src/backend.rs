@@ -79,6 +79,12 @@ pub trait Backend: Send + Sync + 'static {
         Box::pin(future::ready(Err(error)))
     }
 
+    /// Whether the backend supports a field that another model does not, as far as that is known
+    /// without the request: the refusal names the models that do.
+    fn supports(&self, _param: &str) -> bool {
+        false
+    }
+
     /// Whether the field of another server's API, such as `chat_template_kwargs`, affects this
     /// backend. Others are listed in the response header `x-stockade-ignored`.
     fn accepts_extension(&self, _name: &str) -> bool {

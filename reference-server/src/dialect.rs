@@ -13,6 +13,7 @@ mod json;
 mod limits;
 mod messages;
 mod object_body;
+mod param_names;
 mod refusals;
 mod request;
 mod response;

@@ -92,7 +92,7 @@ impl Server {
             prometheus,
             api: ApiLimits {
                 body_timeout: seconds(config.server.body_timeout_secs.get()),
-                unknown_fields: config.server.unknown_fields,
+                unknown_fields: config.server.unknown_fields(),
             },
             docs: config.docs,
             connections: ConnectionLimits {

@@ -31,8 +31,10 @@ pub struct ServerConfig {
     /// The maximum number of concurrent connections; further ones wait. Lowered at the start
     /// if the process may not open that many files.
     pub max_connections: NonZeroU32,
-    /// The handling of unknown fields of a chat.
+    /// The handling of unknown fields of a request.
     pub unknown_fields: UnknownFields,
+    /// The same as `unknown_fields = "ignore"`.
+    pub lenient: bool,
     /// The hosts to serve, such as `api.example.com` or `localhost:8000`; an empty list means
     /// all hosts. An entry without a port matches all ports.
     pub hosts: Vec<String>,
@@ -54,6 +56,7 @@ impl Default for ServerConfig {
             max_body_mb: nonzero!(20),
             max_connections: nonzero!(1_024),
             unknown_fields: UnknownFields::Refuse,
+            lenient: false,
             hosts: Vec::new(),
             stale_keys_timeout_secs: 300,
             tls: None,
@@ -61,11 +64,22 @@ impl Default for ServerConfig {
     }
 }
 
-/// The handling of unknown fields of a chat and its messages.
+impl ServerConfig {
+    /// How unknown fields are handled, in either spelling.
+    pub fn unknown_fields(&self) -> UnknownFields {
+        if self.lenient {
+            UnknownFields::Ignore
+        } else {
+            self.unknown_fields
+        }
+    }
+}
+
+/// The handling of unknown fields of a request and its messages.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum UnknownFields {
-    /// Refuse the chat.
+    /// Refuse the request.
     #[default]
     Refuse,
     /// Ignore the fields, and list them in the response header `x-stockade-ignored`.

@@ -19,7 +19,10 @@ use axum::{
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::request::Parts;
-use stockade_core::{context::RequestContext, refusal::Refusal};
+use stockade_core::{
+    context::RequestContext,
+    refusal::{Refusal, RefusalKind},
+};
 
 use super::{Api, body as request_body, models, refusals, relay, unix_seconds};
 use crate::{
@@ -82,7 +85,8 @@ async fn generate(
     let meter = UsageMeter::start(context);
     let request = read(dialect, api, bytes.clone(), context, model).await?;
     let ignored = request.unknown.header();
-    let generation = start(&*model.backend, request.chat, &meter, deadline).await?;
+    let started = start(&*model.backend, request.chat, &meter, deadline).await?;
+    let generation = started.map_err(|error| refusal(dialect, api, error))?;
     let mut response = if request.is_stream {
         let mut response = stream::respond(
             generation,
@@ -110,18 +114,47 @@ fn check_phase(backend: &dyn Backend) -> Result<(), BackendError> {
     }
 }
 
+/// The refusal for an error of a model, with the names of the dialect, and of models that support
+/// what it does not.
+pub(super) fn refusal(dialect: Dialect, api: &Api, error: BackendError) -> Refusal {
+    match error {
+        BackendError::Unsupported { param } => {
+            let able = || {
+                let supports = |model: &&Model| model.backend.supports(&param);
+                api.models.iter().filter(supports)
+            };
+            let able = able().next().map(|_| models::names(able()));
+            let hint = able.map_or(String::new(), |names| format!(": use {names}"));
+            let param = dialect.param(param);
+            let text = format!("this model does not support `{param}`{hint}");
+            Refusal::new(RefusalKind::Invalid, text)
+                .with_param(param)
+                .with_code("UNSUPPORTED_PARAMETER")
+        }
+        BackendError::Invalid { param, message } => BackendError::Invalid {
+            param: dialect.param(param),
+            message,
+        }
+        .into(),
+        error => error.into(),
+    }
+}
+
 /// Starts the generation before the deadline.
+///
+/// # Errors
+/// Returns a refusal if the deadline passes.
 async fn start(
     backend: &dyn Backend,
     chat: ChatRequest,
     meter: &UsageMeter,
     deadline: &Deadline,
-) -> Result<Generation, Refusal> {
+) -> Result<Result<Generation, BackendError>, Refusal> {
     tokio::select! {
         biased;
         started = backend.chat(chat, meter.clone()) => {
             // Another model may still answer, so the meter is only reset.
-            Ok(started.inspect_err(|_| meter.report(Usage::default()))?)
+            Ok(started.inspect_err(|_| meter.report(Usage::default())))
         }
         passed = deadline.passed() => Err(passed.refusal()),
     }

@@ -74,7 +74,9 @@ async fn count_here(
     let ignored = request.unknown.header();
     let input_tokens = tokio::select! {
         biased;
-        counted = model.backend.count_tokens(request.chat) => counted?,
+        counted = model.backend.count_tokens(request.chat) => {
+            counted.map_err(|error| generate::refusal(DIALECT, api, error))?
+        }
         passed = deadline.passed() => return Err(passed.refusal()),
     };
     let mut response = Json(TokenCount { input_tokens }).into_response();

@@ -59,18 +59,21 @@ const MAX_NAMES: usize = 8;
 
 /// The refusal of a request for a model that is not served.
 pub(super) fn model_not_found(models: &Models) -> Refusal {
-    let mut names: Vec<_> = models
-        .iter()
-        .map(|model| format!("`{}`", model.name))
-        .collect();
+    let names = names(models.iter());
+    let text = format!("this model is not served here: use {names}");
+    Refusal::new(RefusalKind::NotFound, text)
+        .with_code("MODEL_NOT_FOUND")
+        .with_param("model")
+}
+
+/// The names of models, as alternatives.
+pub(super) fn names<'a>(models: impl Iterator<Item = &'a Model>) -> String {
+    let mut names: Vec<_> = models.map(|model| format!("`{}`", model.name)).collect();
     if names.len() > MAX_NAMES {
         names.truncate(MAX_NAMES);
         names.push("another of GET /v1/models".to_owned());
     }
-    let text = format!("this model is not served here: use {}", names.join(" or "));
-    Refusal::new(RefusalKind::NotFound, text)
-        .with_code("MODEL_NOT_FOUND")
-        .with_param("model")
+    names.join(" or ")
 }
 
 impl Api {

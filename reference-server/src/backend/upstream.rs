@@ -82,6 +82,11 @@ impl Backend for Upstream {
     fn accepts_extension(&self, _name: &str) -> bool {
         true
     }
+
+    /// The upstream decides about all fields that a translation has.
+    fn supports(&self, param: &str) -> bool {
+        param != "prompt" || self.apis.contains(&ApiConfig::Completions)
+    }
 }
 
 impl Upstream {

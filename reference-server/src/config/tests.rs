@@ -28,6 +28,19 @@ fn requires_only_model_and_keys() {
 }
 
 #[test]
+fn ignores_unknown_fields_in_either_spelling() {
+    for (line, expected) in [
+        ("", UnknownFields::Refuse),
+        ("lenient = false", UnknownFields::Refuse),
+        ("lenient = true", UnknownFields::Ignore),
+        ("unknown_fields = \"ignore\"", UnknownFields::Ignore),
+    ] {
+        let config = parse(&format!("{MINIMAL}[server]\n{line}\n")).unwrap();
+        assert_eq!(config.server.unknown_fields(), expected, "{line}");
+    }
+}
+
+#[test]
 fn refuses_an_unknown_name_with_line_and_suggestion() {
     let text = format!("{MINIMAL}[server]\nlisten = \"[::1]:1\"\nmax_body = 3\n");
     assert_eq!(

@@ -74,6 +74,20 @@ impl Gateway {
         .await
     }
 
+    /// Starts a gateway with the models `small` and `large`.
+    pub(crate) async fn over_two(small: &ScriptedBackend, large: &ScriptedBackend) -> Self {
+        let model = |name| format!("[[models]]\nname = \"{name}\"\nsource = \"./{name}\"\n");
+        Self::start(&[model("small"), model("large")].concat(), |config| {
+            Models::new(config, |model| {
+                Ok(match model.api_name().as_str() {
+                    "large" => Arc::new(large.clone()),
+                    _ => Arc::new(small.clone()),
+                })
+            })
+        })
+        .await
+    }
+
     /// Starts a gateway with these models and lines.
     pub(crate) async fn with(lines: &str) -> Self {
         Self::start(lines, Models::start).await

@@ -11,6 +11,8 @@ use stockade_server::{
 #[derive(Clone, Default)]
 pub(crate) struct ScriptedBackend {
     events: Vec<Event>,
+    /// The field that makes it refuse every chat.
+    unsupported: Option<&'static str>,
     chats: Arc<Mutex<Vec<ChatRequest>>>,
 }
 
@@ -23,7 +25,15 @@ impl ScriptedBackend {
         ];
         Self {
             events: events.into_iter().chain(end).collect(),
-            chats: Arc::default(),
+            ..Self::default()
+        }
+    }
+
+    /// Refuses every chat because of this field.
+    pub(crate) fn refusing(param: &'static str) -> Self {
+        Self {
+            unsupported: Some(param),
+            ..Self::default()
         }
     }
 
@@ -72,9 +82,17 @@ impl Backend for ScriptedBackend {
         request: ChatRequest,
         _meter: UsageMeter,
     ) -> BoxFuture<'static, Result<Generation, BackendError>> {
+        if let Some(param) = self.unsupported {
+            let param = param.to_owned();
+            return async move { Err(BackendError::Unsupported { param }) }.boxed();
+        }
         self.chats.lock().unwrap().push(request);
         let events = self.events.clone().into_iter().map(Ok);
         async move { Ok(stream::iter(events).boxed()) }.boxed()
+    }
+
+    fn supports(&self, param: &str) -> bool {
+        self.unsupported != Some(param)
     }
 
     fn count_tokens(

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::json;
+use super::success;
 use crate::{
     gateway::{Gateway, code, text},
     scripted_backend::ScriptedBackend,
@@ -23,7 +23,7 @@ async fn continues_a_text() {
     let backend = ScriptedBackend::text(" upon");
     let gateway = Gateway::over(&backend, "").await;
     let request = gateway.post(PATH, &body(json!({})));
-    let answer = json(request.send().await.unwrap()).await;
+    let answer = success(request.send().await.unwrap()).await;
     assert_eq!(answer["object"], "text_completion");
     assert_eq!(answer["choices"][0]["text"], " upon");
     assert_eq!(answer["usage"]["total_tokens"], 8);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use stockade_server::chat::Role;
 
-use super::{events, json};
+use super::{events, success};
 use crate::{
     gateway::{Gateway, KEY},
     scripted_backend::ScriptedBackend,
@@ -33,7 +33,7 @@ async fn answers_with_a_message() {
     let request = request
         .header("x-api-key", KEY)
         .header("anthropic-version", "2026-10-21");
-    let answer = json(request.send().await.unwrap()).await;
+    let answer = success(request.send().await.unwrap()).await;
     assert_eq!(answer["type"], "message");
     assert_eq!(answer["stop_reason"], "tool_use");
     assert_eq!(
@@ -80,7 +80,7 @@ async fn counts_the_tokens_of_a_prompt() {
     let mut body = body(json!({}));
     body.as_object_mut().unwrap().remove("max_tokens");
     let request = gateway.post("/v1/messages/count_tokens", &body);
-    let answer = json(request.send().await.unwrap()).await;
+    let answer = success(request.send().await.unwrap()).await;
     assert_eq!(answer, json!({"input_tokens": 2}));
     let record = gateway.record().await;
     assert_eq!(record["completion_tokens"], 0, "{record}");

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use stockade_server::chat::Role;
 
-use super::{events, json};
+use super::{events, success};
 use crate::{
     gateway::{Gateway, code},
     scripted_backend::ScriptedBackend,
@@ -29,7 +29,7 @@ async fn answers_with_a_response_that_is_not_stored() {
     let backend = ScriptedBackend::call();
     let gateway = Gateway::over(&backend, "").await;
     let request = gateway.post(PATH, &body(json!({"store": true})));
-    let answer = json(request.send().await.unwrap()).await;
+    let answer = success(request.send().await.unwrap()).await;
     assert_eq!(answer["object"], "response");
     assert_eq!(answer["status"], "completed");
     assert_eq!(answer["store"], false);
