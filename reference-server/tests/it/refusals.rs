@@ -52,7 +52,7 @@ async fn denies_undeclared_routes() {
     for (method, path, status) in [
         // FH06
         (Method::GET, "/", 404),
-        (Method::POST, "/v1/completions", 404),
+        (Method::POST, "/v1/audio/speech", 404),
         (Method::POST, "/re_isq", 404),
         (Method::GET, "/v1/chat/completions/", 404),
         (Method::GET, CHAT, 405),
