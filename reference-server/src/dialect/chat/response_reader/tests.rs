@@ -79,7 +79,7 @@ fn reads_numbered_and_unnumbered_tool_calls() {
 }
 
 #[test]
-fn refuses_what_is_not_a_completion() {
+fn refuses_other_responses() {
     let big = format!(
         r#"{{"choices":[{{"index":4294967295,"delta":{{"content":"{}"}}}}]}}"#,
         "a"
