@@ -61,7 +61,7 @@ def junit(report):
             if not properties:
                 # Node's runner has no properties; its suites are named `CLIENT [TARGET]`.
                 name = re.fullmatch(r"(.+) \[(\w+)\]", suite.get("name"))
-                # A file that cannot be read is no test; the exit code reports it.
+                # Not a call of a client, or a file that cannot be read, which the exit code reports.
                 if not name:
                     continue
                 client, target = name.groups()

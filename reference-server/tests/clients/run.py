@@ -1,7 +1,8 @@
 """Runs the client libraries against the server, and compares the results with the book.
 
-The server runs the tiny model of `demo`. Each suite is started by the test runner of its language and
-gets the address in environment variables.
+Two servers run: `front` serves the tiny model `tiny` itself, and `relay`, whose upstream is `back`,
+another server with the same model. Each suite is started by the test runner of its language and
+gets the addresses in environment variables.
 """
 
 import argparse
@@ -33,6 +34,11 @@ by_key = "60/minute burst 1"
 name = "tiny"
 source = "./model"
 """
+RELAY = """
+[[models]]
+name = "relay"
+upstream = [{{ url = "{url}/v1", api_key_file = "upstream.key", model = "tiny" }}]
+"""
 
 
 def keys(folder):
@@ -47,22 +53,29 @@ def keys(folder):
     return key, limited
 
 
+def start(folder, name, text):
+    config = folder / f"{name}.toml"
+    config.write_text(text)
+    return Server.start(config)
+
+
 def serve(folder):
-    """Starts the server; returns it with the environment of the suites."""
+    """Starts both servers; returns them with the environment of the suites."""
     demo_files(folder)
     key, limited = keys(folder)
-    config = folder / "clients.toml"
-    config.write_text(SERVER)
-    server = Server.start(config)
-    return server, {
-        "STOCKADE_URL": server.url,
+    (folder / "upstream.key").write_text(key)
+    back = start(folder, "back", SERVER)
+    front = start(folder, "front", SERVER + RELAY.format(url=back.url))
+    return [front, back], {
+        "STOCKADE_URL": front.url,
         "STOCKADE_KEY": key,
         "STOCKADE_LIMITED_KEY": limited,
-        "STOCKADE_TARGETS": "tiny",
+        "STOCKADE_TARGETS": "tiny relay",
         # LiteLLM fetches its list of models from the network otherwise.
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-        # The server that runs the model.
-        "STOCKADE_METRICS_TINY": server.url,
+        # The servers that run the models.
+        "STOCKADE_METRICS_TINY": front.url,
+        "STOCKADE_METRICS_RELAY": back.url,
     }
 
 
@@ -121,7 +134,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="stockade-clients-") as scratch:
         reports = Path(scratch) / "reports"
         reports.mkdir()
-        server, environment = serve(Path(scratch) / "files")
+        servers, environment = serve(Path(scratch) / "files")
         try:
             statuses = [
                 suite.run(os.environ | environment)
@@ -129,7 +142,8 @@ def main():
                 if arguments.suite in (None, suite.name)
             ]
         finally:
-            server.stop()
+            for server in servers:
+                server.stop()
         rows = results.read(reports)
     print(results.text(rows))
     if any(statuses):

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { APICallError, RetryError, generateText, streamText } from "ai";
+import { APICallError, Output, RetryError, generateText, streamText } from "ai";
 
 import {
   apiKey,
@@ -12,14 +12,16 @@ import {
   png,
   unknownKey,
   waitForRunningChats,
+  weather,
 } from "./checks.mjs";
 
 /** Adds the tests of a provider; `provide` returns its model for a key and a name. */
-export function testProvider(client, provide) {
+export function testProvider(client, provide, options = {}) {
+  const { hasSeed = true, hasStop = true, hasJson = true, providerOptions } = options;
   eachTarget(client, (target) => {
     const model = (key = apiKey, name = target) => provide(key)(name);
     // OpenAI's responses require at least 16 tokens.
-    const base = { model: model(), prompt: "hello", maxOutputTokens: 16, maxRetries: 0 };
+    const base = { model: model(), prompt: "hello", maxOutputTokens: 16, maxRetries: 0, providerOptions };
     const ask = (fields) => generateText({ ...base, ...fields });
 
     test("chat", async () => {
@@ -51,17 +53,28 @@ export function testProvider(client, provide) {
       assert.ok(withImage.usage.inputTokens > without.usage.inputTokens);
     });
 
-    test("seed", async () => {
-      const [one, two] = [await ask({ seed: 7 }), await ask({ seed: 7 })];
-      assert.equal(one.text, two.text);
-    });
+    if (hasSeed) {
+      test("seed", async () => {
+        const [one, two] = [await ask({ seed: 7 }), await ask({ seed: 7 })];
+        assert.equal(one.text, two.text);
+      });
+    }
 
-    test("stop", async () => {
-      const stop = (await ask({ temperature: 0 })).text.slice(2, 4);
-      const answer = await ask({ temperature: 0, stopSequences: [stop] });
-      assert.ok(!answer.text.includes(stop));
-      assert.equal(answer.finishReason, "stop");
-    });
+    if (hasStop) {
+      test("stop", async () => {
+        const stop = (await ask({ temperature: 0 })).text.slice(2, 4);
+        const answer = await ask({ temperature: 0, stopSequences: [stop] });
+        assert.ok(!answer.text.includes(stop));
+        assert.equal(answer.finishReason, "stop");
+      });
+    }
+
+    if (hasJson) {
+      test("json", async () => {
+        const output = Output.object({ schema: weather });
+        weather.parse((await ask({ output, maxOutputTokens: 128 })).output);
+      });
+    }
 
     test("usage", async () => {
       const { usage } = await ask();

@@ -1,5 +1,7 @@
-// Vercel's AI SDK with its provider for servers with the API of OpenAI.
+// Vercel's AI SDK with its providers for the three APIs.
 
+import { createAnthropic } from "@ai-sdk/anthropic";
+import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 
 import { testProvider } from "./ai-sdk.mjs";
@@ -14,3 +16,17 @@ testProvider("ai with @ai-sdk/openai-compatible", (apiKey) =>
     supportsStructuredOutputs: true,
   }),
 );
+
+// The responses API has neither `seed` nor `stop`. The server stores no responses: by default, the
+// provider refers to earlier ones by their id.
+testProvider(
+  "ai with @ai-sdk/openai, Responses",
+  (apiKey) => createOpenAI({ baseURL, apiKey }),
+  { hasSeed: false, hasStop: false, providerOptions: { openai: { store: false } } },
+);
+
+// The messages API has no `seed`; the provider asks for JSON with a tool.
+testProvider("ai with @ai-sdk/anthropic", (apiKey) => createAnthropic({ baseURL, apiKey }), {
+  hasSeed: false,
+  hasJson: false,
+});

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe } from "node:test";
 import { deflateSync } from "node:zlib";
 import { setTimeout } from "node:timers/promises";
+import { z } from "zod";
 
 const { STOCKADE_URL, STOCKADE_KEY, STOCKADE_LIMITED_KEY, STOCKADE_TARGETS } = process.env;
 
@@ -14,6 +15,8 @@ export const unknownKey = `sk_demo_${"0".repeat(36)}`;
 // One request per second.
 export const limitedKey = STOCKADE_LIMITED_KEY;
 export const hello = [{ role: "user", content: "hello" }];
+
+export const weather = z.strictObject({ city: z.enum(["Paris", "Rome"]), sunny: z.boolean() });
 
 /** Runs the tests of a client for each model of the server. */
 export function eachTarget(client, tests) {

@@ -1,14 +1,26 @@
 """Values and checks that the suites share."""
 
 import base64
+import json
 import re
 import struct
 import time
 import urllib.request
 import zlib
+from typing import Literal
 
+from pydantic import BaseModel, ConfigDict
 
 HELLO = [{"role": "user", "content": "hello"}]
+
+
+class Weather(BaseModel):
+    """The weather in a city."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    city: Literal["Paris", "Rome"]
+    sunny: bool
 
 
 def png(red=255, green=0, blue=0, side=56):
@@ -71,3 +83,8 @@ def exhaust(send, error, attempts=3):
         except error as caught:
             return caught
     raise AssertionError("no request was refused")
+
+
+def validate(arguments):
+    """Validates the JSON of a tool call or a structured answer."""
+    return Weather.model_validate(json.loads(arguments), strict=True)

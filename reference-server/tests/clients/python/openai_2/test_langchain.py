@@ -5,7 +5,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_openai import ChatOpenAI
 
-from checks import check_error, check_usage, data_url, exhaust, wait_for_running_chats
+from checks import Weather, check_error, check_usage, data_url, exhaust, wait_for_running_chats
 
 CLIENT = "langchain-openai"
 
@@ -54,6 +54,23 @@ def test_stop(target):
     chat = model(target, temperature=0)
     text = chat.invoke("hello").content
     assert text[2:4] not in chat.invoke("hello", stop=[text[2:4]]).content
+
+
+def test_json(target):
+    chat = model(target, max_tokens=128)
+    structured = chat.with_structured_output(Weather, method="json_schema", strict=True)
+    assert isinstance(structured.invoke("hello"), Weather)
+
+
+def test_logprobs(target):
+    answer = model(target, logprobs=True, top_logprobs=2).invoke("hello")
+    tokens = answer.response_metadata["logprobs"]["content"]
+    assert len(tokens) == 8
+
+
+def test_n(target):
+    [answers] = model(target, n=2).generate([[HumanMessage("hello")]]).generations
+    assert len(answers) == 2
 
 
 def test_usage(target):

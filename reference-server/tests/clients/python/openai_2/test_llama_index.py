@@ -5,7 +5,7 @@ import pytest
 from llama_index.core.base.llms.types import ChatMessage, ImageBlock, TextBlock
 from llama_index.llms.openai_like import OpenAILike
 
-from checks import check_error, check_usage, data_url, exhaust
+from checks import Weather, check_error, check_usage, data_url, exhaust
 
 CLIENT = "llama-index"
 HELLO = [ChatMessage(role="user", content="hello")]
@@ -55,6 +55,16 @@ def test_stop(target):
     chat = model(target, temperature=0)
     text = chat.chat(HELLO).message.content
     assert text[2:4] not in chat.chat(HELLO, stop=[text[2:4]]).message.content
+
+
+def test_json(target):
+    chat = model(target, max_tokens=128).as_structured_llm(Weather)
+    assert isinstance(chat.chat(HELLO).raw, Weather)
+
+
+def test_logprobs(target):
+    answer = model(target, logprobs=True, top_logprobs=2).chat(HELLO)
+    assert len(answer.logprobs) == 8
 
 
 def test_usage(target):

@@ -7,8 +7,10 @@ import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
+from llm.cli import cli
 
-from checks import png, wait_for_running_chats
+from checks import Weather, png, validate, wait_for_running_chats
 
 CLIENT = "llm"
 MODELS = """
@@ -27,46 +29,46 @@ MODELS = """
 
 
 class Llm:
-    """The program, in a home directory."""
+    """The program with its settings in a directory."""
 
     def __init__(self, folder, target):
         self.folder, self.target = folder, target
+        folder.mkdir(exist_ok=True)
         (folder / "extra-openai-models.yaml").write_text(
             MODELS.format(model=target.model, base_url=target.base_url)
         )
-        self.environment = os.environ | {"LLM_USER_PATH": str(folder)}
+        self.environment = {"LLM_USER_PATH": str(folder)}
         self.set_key(target.key)
 
     def set_key(self, key):
         (self.folder / "keys.json").write_text(json.dumps({"stockade": key}))
 
-    def command(self, *arguments):
-        return [sys.executable, "-m", "llm", *arguments]
-
+    # In this process, because the program starts slowly.
     def run(self, *arguments, code=0):
-        done = subprocess.run(
-            self.command(*arguments),
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        assert done.returncode == code, done.stderr
-        return done.stdout if code == 0 else done.stderr
+        done = CliRunner().invoke(cli, arguments, env=self.environment)
+        assert done.exit_code == code, done.output
+        return done.output
 
-    def ask(self, *arguments, model=None, tokens=8, **options):
+    def ask(self, *arguments, model=None, tokens=8, log=False, **options):
         prompt = ["prompt", "hello", "--model", model or self.target.model]
+        if not log:
+            prompt.append("--no-log")
         return self.run(*prompt, "--option", "max_tokens", str(tokens), *arguments, **options)
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("llm")
+
+
+# One directory for each target, because the program creates a database in it.
 @pytest.fixture
-def llm(tmp_path, target):
-    return Llm(tmp_path, target)
+def llm(folder, target):
+    return Llm(folder / target.model, target)
 
 
 def test_chat(llm, target):
-    assert llm.ask("--no-stream", "--system", "Be brief.").strip()
+    assert llm.ask("--no-stream", "--system", "Be brief.", log=True).strip()
     # Its own message is accepted in the next request.
     assert llm.ask("--no-stream", "--continue").strip()
 
@@ -93,8 +95,13 @@ def test_stop(llm, target):
     assert text[2:4] not in llm.ask(*greedy, "--option", "stop", text[2:4])
 
 
+def test_json(llm, target):
+    schema = json.dumps(Weather.model_json_schema())
+    validate(llm.ask("--schema", schema, tokens=128))
+
+
 def test_usage(llm, target):
-    llm.ask()
+    llm.ask(log=True)
     [log] = json.loads(llm.run("logs", "list", "--json", "--count", "1"))
     assert log["input_tokens"] > 0 and log["output_tokens"] == 8
 
@@ -109,9 +116,12 @@ def test_bad_key(llm, target):
 
 
 def test_disconnect(llm, target):
-    arguments = ("prompt", "hello", "--model", target.model, "--option", "max_tokens", "8000")
+    arguments = ["prompt", "hello", "--model", target.model, "--option", "max_tokens", "8000"]
     process = subprocess.Popen(
-        llm.command(*arguments), env=llm.environment, stdout=subprocess.DEVNULL
+        [sys.executable, "-m", "llm", *arguments],
+        env=os.environ | llm.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
     )
     wait_for_running_chats(target, 1, seconds=20)
     process.terminate()

@@ -3,7 +3,7 @@
 import litellm
 import pytest
 
-from checks import HELLO, check_usage, data_url, exhaust, wait_for_running_chats
+from checks import HELLO, Weather, check_usage, data_url, exhaust, validate, wait_for_running_chats
 
 CLIENT = "litellm"
 
@@ -53,6 +53,20 @@ def test_stop(target):
     stopped = ask(target, temperature=0, stop=[text[2:4]]).choices[0]
     assert text[2:4] not in (stopped.message.content or "")
     assert stopped.finish_reason == "stop"
+
+
+def test_json(target):
+    answer = ask(target, response_format=Weather, max_tokens=128)
+    validate(answer.choices[0].message.content)
+
+
+def test_logprobs(target):
+    answer = ask(target, logprobs=True, top_logprobs=2)
+    assert len(answer.choices[0].logprobs.content) == 8
+
+
+def test_n(target):
+    assert len(ask(target, n=2).choices) == 2
 
 
 def test_usage(target):

@@ -5,12 +5,12 @@ import base64
 
 import openai
 import pytest
-from pydantic_ai import Agent, BinaryContent
+from pydantic_ai import Agent, BinaryContent, NativeOutput
 from pydantic_ai.exceptions import ModelHTTPError
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
-from checks import check_usage, exhaust, png, wait_for_running_chats
+from checks import Weather, check_usage, exhaust, png, wait_for_running_chats
 
 CLIENT = "pydantic-ai"
 
@@ -66,6 +66,11 @@ def test_stop(target):
     text = ask(agent(target), temperature=0).output
     stopped = ask(agent(target), temperature=0, stop_sequences=[text[2:4]])
     assert text[2:4] not in stopped.output
+
+
+def test_json(target):
+    run = ask(agent(target, output_type=NativeOutput(Weather)), max_tokens=128)
+    assert isinstance(run.output, Weather)
 
 
 def test_usage(target):

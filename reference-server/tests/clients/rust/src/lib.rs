@@ -21,6 +21,11 @@ macro_rules! targets {
 
 targets! {
     tiny: [
-        chat, stream, image, seed, stop, usage, models, unknown_model, bad_key, rate_limit, disconnect,
+        chat, stream, image, seed, stop, json, logprobs, n, usage, models, unknown_model, bad_key,
+        rate_limit, disconnect,
+    ],
+    relay: [
+        chat, stream, image, seed, stop, json, logprobs, n, usage, models, unknown_model, bad_key,
+        rate_limit, disconnect,
     ],
 }
