@@ -105,6 +105,13 @@ def test_n(target):
     assert answer.usage.completion_tokens == 16
 
 
+def test_refuses_embeddings(target):
+    with pytest.raises(openai.BadRequestError) as caught:
+        client(target).embeddings.create(model=target.model, input="hello")
+    # A chat model has none.
+    assert caught.value.param == "model"
+
+
 def test_usage(target):
     usage = ask(target).usage
     check_usage(usage.prompt_tokens, usage.completion_tokens, usage.total_tokens)

@@ -10,13 +10,14 @@ import json
 import httpx
 import pytest
 from anthropic.types import Message, RawMessageStreamEvent
-from openai.types import Model
+from openai.types import Completion, Model
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import BaseModel, TypeAdapter
 
 from checks import HELLO
 
 CHAT = {"messages": HELLO, "max_tokens": 4}
+PROMPT = {"prompt": "hello", "max_tokens": 4}
 MESSAGE = {"messages": HELLO, "max_tokens": 4}
 STREAM = {"stream": True}
 # The end of OpenAI's streams, and the keep-alive of Anthropic's.
@@ -30,6 +31,7 @@ ROWS = {
     "chat, logprobs": ("chat/completions", CHAT | LOGPROBS, ChatCompletion),
     "chat, stream": ("chat/completions", CHAT | STREAM | USAGE, ChatCompletionChunk),
     "chat, streamed logprobs": ("chat/completions", CHAT | STREAM | LOGPROBS, ChatCompletionChunk),
+    "completion": ("completions", PROMPT, Completion),
     "message": ("messages", MESSAGE, Message),
     "message, stream": ("messages", MESSAGE | STREAM, RawMessageStreamEvent),
 }
