@@ -23,6 +23,7 @@ mod models;
 pub(crate) mod openapi;
 pub(crate) mod refusals;
 mod relay;
+mod tokenize;
 
 pub(crate) use messages::ANTHROPIC_VERSION;
 pub(crate) use relay::FALLBACKS;
@@ -99,7 +100,7 @@ pub(crate) fn router(models: Models, fence: Fence, sources: Sources, limits: Api
         .route(routes::CHAT, post(generate::chat))
         .route(routes::EMBEDDINGS, post(relay::embeddings))
         .route(routes::RERANK, post(relay::rerank))
-        .route(routes::TOKENIZE, post(relay::tokenize))
+        .route(routes::TOKENIZE, post(tokenize::tokenize))
         .route(routes::VERSION, get(health::version))
         .route(routes::COMPLETIONS, post(generate::completions))
         .route(routes::RESPONSES, post(generate::responses))

@@ -85,11 +85,32 @@ pub trait Backend: Send + Sync + 'static {
         false
     }
 
+    /// Splits a text into tokens.
+    ///
+    /// # Errors
+    /// Returns [`BackendError::Unsupported`] unless the backend can split texts, and otherwise an
+    /// error if the model is not ready.
+    fn tokenize(&self, _text: String) -> BoxFuture<'static, Result<Tokens, BackendError>> {
+        let error = BackendError::Unsupported {
+            param: "tokenize".to_owned(),
+        };
+        Box::pin(future::ready(Err(error)))
+    }
+
     /// Whether the field of another server's API, such as `chat_template_kwargs`, affects this
     /// backend. Others are listed in the response header `x-stockade-ignored`.
     fn accepts_extension(&self, _name: &str) -> bool {
         false
     }
+}
+
+/// The tokens of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tokens {
+    /// The ids of the tokens.
+    pub ids: Vec<u32>,
+    /// The context length of the model, in tokens.
+    pub context: usize,
 }
 
 /// A snapshot of the backend's status.

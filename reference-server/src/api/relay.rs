@@ -155,11 +155,6 @@ pub(super) async fn embeddings(State(api): State<Arc<Api>>, request: Request) ->
     relay_only(&api, request, RelayApi::Embeddings).await
 }
 
-/// `POST /tokenize`.
-pub(super) async fn tokenize(State(api): State<Arc<Api>>, request: Request) -> Response {
-    relay_only(&api, request, RelayApi::Tokenize).await
-}
-
 /// Serves an API that only upstreams have.
 async fn relay_only(api: &Api, request: Request, relay_api: RelayApi) -> Response {
     let (head, body) = request.into_parts();

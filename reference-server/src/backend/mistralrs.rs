@@ -27,7 +27,7 @@ use futures_util::{StreamExt, future::BoxFuture, stream};
 use tokio::sync::watch;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
-use super::{Backend, BackendError, Generation, Load, Phase, Status, UsageMeter};
+use super::{Backend, BackendError, Generation, Load, Phase, Status, Tokens, UsageMeter};
 use crate::{
     blocking_pool::BlockingPool,
     chat::{ChatRequest, Event, FinishReason, ImageRejection, Message, Part, Role, Usage},
@@ -322,5 +322,21 @@ impl Backend for MistralRs {
         request: ChatRequest,
     ) -> BoxFuture<'static, Result<usize, BackendError>> {
         Box::pin(self.clone().count(request))
+    }
+
+    fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Tokens, BackendError>> {
+        let backend = self.clone();
+        Box::pin(async move {
+            let engine = backend.engine()?;
+            let encode = move || {
+                let encoding = engine.info.tokenizer.encode_fast(text, false);
+                let ids = encoding.map(|encoding| encoding.get_ids().to_vec());
+                (ids, engine.info.context)
+            };
+            match backend.decode_pool.run(encode).await {
+                Some((Ok(ids), context)) => Ok(Tokens { ids, context }),
+                _ => Err(BackendError::Engine),
+            }
+        })
     }
 }

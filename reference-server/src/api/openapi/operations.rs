@@ -99,7 +99,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         path: routes::TOKENIZE,
         id: "tokenize",
-        summary: "Split a text into tokens; for models of upstreams",
+        summary: "Split a text into tokens",
         request: Some("TokenizeRequest"),
         response: "TokenizeResponse",
         ..POST

@@ -386,9 +386,11 @@ struct TokenizeRequest {
     prompt: String,
 }
 
-/// The tokens, as the upstream returns them.
+/// The tokens of the text. Models of upstreams may add fields.
 #[derive(ToSchema)]
 struct TokenizeResponse {
+    count: u64,
+    max_model_len: u64,
     tokens: Vec<Value>,
 }
 

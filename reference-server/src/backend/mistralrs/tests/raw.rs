@@ -46,3 +46,16 @@ async fn tokens_are_counted_as_the_usage_counts_them() {
         assert_eq!(counted, Ok(usage.prompt_tokens));
     }
 }
+
+#[tokio::test]
+async fn a_text_is_split_as_a_raw_prompt_is() {
+    let backend = shared().await;
+    let tokens = with_timeout(backend.tokenize("Hello <|im_end|>".to_owned()));
+    let tokens = tokens.await.unwrap();
+    let usage = ask(&backend, raw("Hello <|im_end|>", 1))
+        .await
+        .unwrap()
+        .usage;
+    assert_eq!(tokens.ids.len(), usage.prompt_tokens);
+    assert!(tokens.context > tokens.ids.len());
+}
