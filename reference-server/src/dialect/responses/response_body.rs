@@ -229,6 +229,8 @@ pub(super) struct UsageBody {
 #[derive(Serialize)]
 struct InputDetails {
     cached_tokens: usize,
+    /// Required by OpenAI's schema; the caches of engines are not written on request.
+    cache_write_tokens: usize,
 }
 
 #[derive(Serialize)]
@@ -242,6 +244,7 @@ impl From<Usage> for UsageBody {
             input_tokens: usage.prompt_tokens,
             input_tokens_details: InputDetails {
                 cached_tokens: usage.cached_tokens,
+                cache_write_tokens: 0,
             },
             output_tokens: usage.completion_tokens,
             output_tokens_details: OutputDetails {
