@@ -148,13 +148,17 @@ async fn measure(cli: &Cli, server: &Path) -> Result<Results, Box<dyn Error>> {
     let mut results = Results::default();
     let mut gateways = Vec::new();
     for name in cli.names() {
-        let gateway = Gateway::start(name, &upstream, folder.path(), server).await?;
+        let start = || Gateway::start(name, &upstream, folder.path(), server);
+        let mut gateway = start().await?;
         let mut measured = Measured::new(name, gateway.usage()?.memory);
         if name != Name::Direct {
             match streams::memory(&gateway, cli.streams()).await {
                 Ok(bytes) => measured.stream_memory = Some(bytes),
                 Err(error) => results.doubts.push(error.to_string()),
             }
+            // LiteLLM goes on reading the streams whose clients have left.
+            drop(gateway);
+            gateway = start().await?;
         }
         answers::check_all(&gateway).await?;
         results.gateways.push(measured);

@@ -18,6 +18,7 @@ use crate::{
 const EVENTS: usize = 8_192;
 /// How many streams are being opened at a time.
 const OPENING: usize = 32;
+const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 /// The pause between the events of an idle stream, in milliseconds.
 const IDLE_PAUSE: u16 = 10_000;
 
@@ -55,7 +56,9 @@ async fn open(
             None => Err(format!("{}: a stream has ended at once", gateway.name).into()),
         }
     });
-    opening.buffer_unordered(OPENING).try_collect().await
+    let opened = opening.buffer_unordered(OPENING).try_collect();
+    let late = |_| format!("{}: {count} streams were not open in time", gateway.name);
+    time::timeout(OPEN_TIMEOUT, opened).await.map_err(late)?
 }
 
 /// The memory of an open stream, in bytes. For a gateway that has just started: memory that it
@@ -85,7 +88,11 @@ pub(crate) async fn event_cost(
     }
     let events = (upstream.events() - events) as f64;
     let after = gateway.usage()?;
-    let of_event = |time: Duration| time.as_secs_f64() * 1e6 / events;
+    // Less than a tick of the clock is unknown.
+    let of_event = |time: Duration| match time.is_zero() {
+        true => f64::NAN,
+        false => time.as_secs_f64() * 1e6 / events,
+    };
     Ok(EventCost {
         cpu: of_event(after.cpu() - usage.cpu()),
         user: of_event(after.user - usage.user),

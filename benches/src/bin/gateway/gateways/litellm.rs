@@ -72,8 +72,10 @@ litellm_settings:
     command.args(["--num_workers", &workers]);
     // Workers that are slow to start are replaced after 5 seconds by default, and never ready.
     command.args(["--timeout_worker_healthcheck", "120"]);
-    // Nothing is fetched, and no request is printed.
+    // As many connections as streams; nothing is fetched, and no request is printed.
     command.envs([
+        ("AIOHTTP_CONNECTOR_LIMIT", "4096"),
+        ("AIOHTTP_CONNECTOR_LIMIT_PER_HOST", "4096"),
         ("LITELLM_LOCAL_MODEL_COST_MAP", "True"),
         ("LITELLM_LOG", "ERROR"),
         ("LITELLM_MODE", "PRODUCTION"),
