@@ -46,7 +46,7 @@ struct Cli {
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     only: Vec<Name>,
     /// Turns of each gateway with each load; LiteLLM has one, because its figures differ by far
-    #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = value_parser!(u32).range(1..=100))]
+    #[arg(long, value_name = "COUNT", default_value_t = 2, value_parser = value_parser!(u32).range(1..=100))]
     rounds: u32,
     /// Few requests, to see whether everything works
     #[arg(long)]
