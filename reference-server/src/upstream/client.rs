@@ -32,7 +32,6 @@ type Pool<S> = Client<BoxCloneSyncService<Uri, S, BoxError>, OutgoingBody>;
 /// Below the five seconds after which uvicorn, which serves most models, closes idle connections:
 /// a request on a connection that is being closed fails.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
-const MAX_IDLE_CONNECTIONS: usize = 32;
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// Maximum size of a response head, and of the read buffer of a connection.
@@ -90,11 +89,13 @@ where
             connected.map_err(BoxError::from)?.map_err(Into::into)
         }
     });
+    // As many as requests run: with fewer, a busy upstream gets a new connection for many requests.
+    let max_idle = usize::try_from(settings.max_running.get()).unwrap_or(usize::MAX);
     Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-        .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
+        .pool_max_idle_per_host(max_idle)
         .http1_max_buf_size(MAX_HEAD_BYTES.into())
         .http1_max_headers(MAX_HEADERS)
         .http2_only(settings.http2 && !settings.url.is_https())

@@ -1,5 +1,6 @@
 //! What reaches the upstream.
 
+use futures_util::future::join_all;
 use http::{HeaderMap, HeaderValue, header};
 use stockade_server::upstream::{ApiKey, KeyHeader, UpstreamGroup};
 use stockade_testkit::scripted_upstream::{Answer, Chat, ScriptedUpstream};
@@ -127,4 +128,20 @@ async fn hands_on_errors_of_the_model_server() {
         let body = read(response).await.unwrap();
         assert!(body.starts_with(br#"{"error""#), "{body:?}");
     }
+}
+
+#[tokio::test]
+async fn keeps_the_connections_of_all_requests_that_may_run() {
+    let upstream = ScriptedUpstream::http1().await;
+    upstream.always(Chat::new("a").stream());
+    let group = group(upstream.url());
+    for _ in 0..2 {
+        let sending = (0..60).map(|_| group.send(chat()));
+        for response in join_all(sending).await {
+            read(response.unwrap()).await.unwrap();
+        }
+    }
+    // The last one may not be back in the pool before the next request is sent.
+    let connections = upstream.connections();
+    assert!((60..64).contains(&connections), "{connections}");
 }
