@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use metrics_exporter_prometheus::PrometheusHandle;
 use stockade::{Fence, SecurityHeadersLayer};
 use tokio::{net::TcpListener, sync::watch};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 mod connection;
 mod descriptors;
@@ -116,6 +116,8 @@ impl Server {
         shutdown: watch::Receiver<ShutdownSignal>,
     ) -> ShutdownReport {
         let sources = self.sources;
+        let _upkeep =
+            AbortOnDropHandle::new(tokio::spawn(prometheus::upkeep(self.prometheus.clone())));
         let prometheus = prometheus::router(
             self.prometheus,
             &self.fence,

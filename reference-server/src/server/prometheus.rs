@@ -1,12 +1,13 @@
 //! Prometheus metrics.
 
-use std::sync::OnceLock;
+use std::{sync::OnceLock, time::Duration};
 
 use axum::{Router, extract::State, routing::get};
 use http::header::CONTENT_TYPE;
 use metrics::{describe_counter, describe_gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use stockade::Fence;
+use tokio::time;
 
 use super::Sources;
 use crate::{
@@ -42,6 +43,19 @@ pub(super) fn install() -> PrometheusHandle {
         handle
     };
     INSTALLED.get_or_init(install).clone()
+}
+
+/// How often the samples of histograms are merged.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Merges the samples of histograms into their buckets: otherwise they would accumulate in memory
+/// until the next scrape.
+pub(super) async fn upkeep(handle: PrometheusHandle) {
+    let mut ticks = time::interval(UPKEEP_INTERVAL);
+    loop {
+        ticks.tick().await;
+        handle.run_upkeep();
+    }
 }
 
 /// Describes the server's own metrics; the fence describes its own.
