@@ -100,7 +100,10 @@ fn refuses_a_fractional_size() {
 fn reports_settings_without_effect() {
     let text = "[auth]\nkeys_file = \"k\"\n[docs]\nallowed = true\n";
     let none = Environment::default();
-    let error = ServerFile::parse(text, stockade::Format::Toml, &none).unwrap_err();
+    let file = ServerFile::parse(text, stockade::Format::Toml, &none).unwrap();
+    assert!(file.docs.allowed);
+    // A library serves no description of an API.
+    let error = stockade::Config::parse(text, stockade::Format::Toml, &none).unwrap_err();
     let error = error.to_string();
     assert!(
         error.starts_with("line 3: unknown field `docs`; remove it"),
