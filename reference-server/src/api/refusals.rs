@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{body::Body, response::Response};
 use http::{
-    HeaderName, HeaderValue, Request, StatusCode, Uri,
+    HeaderName, HeaderValue, StatusCode,
     header::{ALLOW, CONTENT_TYPE},
     request::Parts,
 };
@@ -72,15 +72,6 @@ pub(crate) fn replace(original: Response, refusal: &Refusal, head: &Parts) -> Re
 /// Records the refusal in the request context, for the audit log.
 pub(crate) fn record(refusal: &Refusal, context: &RequestContext) {
     context.refuse("api", refusal);
-}
-
-/// The error object for a stream of this path that has started: its head has been sent, so the
-/// status can no longer change.
-pub(crate) fn sse_data(refusal: &Refusal, path: &'static str) -> String {
-    let (mut head, ()) = Request::new(()).into_parts();
-    head.uri = Uri::from_static(path);
-    let body = responder().respond(refusal, &head).into_body();
-    String::from_utf8_lossy(&body).into_owned()
 }
 
 /// Tells the SDKs of OpenAI and Anthropic whether to repeat a request.

@@ -4,20 +4,19 @@ use axum::response::Response;
 use bytes::Bytes;
 use serde_json::json;
 use stockade::FinalEvent;
-use stockade_core::refusal::Refusal;
+use stockade_core::refusal::{Refusal, anthropic_error, openai_error};
 
 use super::RelayApi;
-use crate::api::refusals;
 
 /// Writes the event in the form of the API.
 pub(super) fn write(api: RelayApi, refusal: &Refusal) -> Bytes {
     match api {
         RelayApi::Messages => {
-            let data = refusals::sse_data(refusal, "/v1/messages");
+            let data = anthropic_error(refusal, None);
             format!("event: error\ndata: {data}\n\n").into()
         }
         RelayApi::Responses => of_responses(refusal),
-        _ => format!("data: {}\n\n", refusals::sse_data(refusal, "/")).into(),
+        _ => format!("data: {}\n\n", openai_error(refusal)).into(),
     }
 }
 
