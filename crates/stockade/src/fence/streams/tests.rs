@@ -2,10 +2,9 @@ use std::{
     collections::VecDeque,
     convert::Infallible,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::Arc,
     task::{Context, Poll, Waker},
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -19,6 +18,7 @@ use stockade_core::{
     refusal::{Refusal, RefusalKind},
 };
 use stockade_key_auth::{GeneratedKey, KeyAuth, KeyRecord, MemoryKeyStore};
+use stockade_testkit::{FakeClock, poll::until};
 
 use super::{
     Access, AccessEnded, StreamBody, Streams, Watched,
@@ -27,39 +27,6 @@ use super::{
 };
 
 const NOW: Timestamp = Timestamp::from_secs(1_000_000);
-
-/// A clock that is set. The package has these tests, but not the testkit.
-#[derive(Clone, Debug)]
-struct FakeClock(Arc<Mutex<Timestamp>>);
-
-impl FakeClock {
-    fn at(now: Timestamp) -> Self {
-        Self(Arc::new(Mutex::new(now)))
-    }
-
-    fn advance(&self, by: Duration) {
-        let now = self.now();
-        self.set(now + by);
-    }
-
-    fn set(&self, now: Timestamp) {
-        *self.0.lock().unwrap() = now;
-    }
-}
-
-impl Clock for FakeClock {
-    fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap()
-    }
-}
-
-fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(30), "{what}");
-        thread::yield_now();
-    }
-}
 
 /// Streams, and the context of a request whose key expires in a minute.
 fn expiring(clock: &FakeClock) -> (Streams, Watched) {
