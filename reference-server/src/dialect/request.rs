@@ -1,11 +1,16 @@
 //! A request of any dialect.
 
+use std::borrow::Cow;
+
 use stockade_core::refusal::Refusal;
 
 use super::{
+    field_rules::FieldRules,
     limits::ChatLimits,
+    refusals::missing,
     response::{ResponseHead, ResponseWriter},
     unknown_fields::UnknownFieldHandler,
+    value_kind::ValueKind,
 };
 use crate::{chat::ChatRequest, config::UnknownFields};
 
@@ -17,6 +22,33 @@ pub(crate) struct ReadContext<'a> {
     pub(crate) unknown_fields: UnknownFields,
     /// The fields that all objects of the response share.
     pub(crate) head: ResponseHead,
+}
+
+/// What all dialects read first.
+pub(super) struct Opened {
+    pub(super) model: String,
+    pub(super) limits: ChatLimits,
+    pub(super) unknown: UnknownFieldHandler,
+}
+
+impl ReadContext<'_> {
+    /// Looks up the model, and checks the fields that the dialect does not read.
+    pub(super) fn open(
+        &self,
+        model: Option<String>,
+        rules: &FieldRules,
+        other_fields: &[(Cow<'_, str>, ValueKind)],
+    ) -> Result<Opened, Refusal> {
+        let model = model.ok_or_else(|| missing("model"))?;
+        let limits = (self.limits)(&model)?;
+        let mut unknown = UnknownFieldHandler::new(self.unknown_fields);
+        rules.check("", other_fields, &mut unknown)?;
+        Ok(Opened {
+            model,
+            limits,
+            unknown,
+        })
+    }
 }
 
 /// A request that is valid as far as that needs no model, with its images still encoded.

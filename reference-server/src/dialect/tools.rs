@@ -37,6 +37,26 @@ pub(super) fn check_schema(
     }
 }
 
+/// Checks a tool whose fields are at `path`, with its schema in the field `schema`.
+pub(super) fn check(path: &str, schema: &str, tool: Tool) -> Result<Tool, Refusal> {
+    check_name(format!("{path}.name"), &tool.name)?;
+    check_schema(format!("{path}.{schema}"), tool.parameters.as_deref())?;
+    Ok(tool)
+}
+
+/// Reads the modes of OpenAI's `tool_choice`, which can also be an object.
+pub(super) fn choice_of_mode(mode: &str) -> Result<ToolChoice, Refusal> {
+    match mode {
+        "auto" => Ok(ToolChoice::Auto),
+        "none" => Ok(ToolChoice::None),
+        "required" => Ok(ToolChoice::Required),
+        _ => {
+            let text = "it must be one of auto, none, required, or an object with a function";
+            Err(invalid("tool_choice", text))
+        }
+    }
+}
+
 /// Checks that the names are unique and that the choice is among the tools.
 pub(super) fn check_choice(tools: &[Tool], choice: &ToolChoice) -> Result<(), Refusal> {
     for (at, tool) in tools.iter().enumerate() {

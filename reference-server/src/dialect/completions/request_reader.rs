@@ -14,10 +14,9 @@ use crate::{
         json,
         limits::ChatLimits,
         refusals::{invalid, missing, unsupported},
-        request::{DialectRequest, ReadContext},
+        request::{DialectRequest, Opened, ReadContext},
         sampling,
         string_or::StringOrList,
-        unknown_fields::UnknownFieldHandler,
     },
 };
 
@@ -33,10 +32,11 @@ pub(in crate::dialect) fn read(
     context: ReadContext<'_>,
 ) -> Result<DialectRequest, Refusal> {
     let mut body: CompletionsBody<'_> = json::parse(bytes)?;
-    let model = body.model.take().ok_or_else(|| missing("model"))?;
-    let limits = (context.limits)(&model)?;
-    let mut unknown = UnknownFieldHandler::new(context.unknown_fields);
-    FIELD_RULES.check("", &body.other_fields, &mut unknown)?;
+    let Opened {
+        model,
+        limits,
+        unknown,
+    } = context.open(body.model.take(), &FIELD_RULES, &body.other_fields)?;
 
     let stream = body.stream.unwrap_or(false);
     let include_usage = stream_options(stream, body.stream_options.take())?;

@@ -14,7 +14,7 @@ use crate::{
         chat::reasoning_effort,
         json,
         refusals::{invalid, missing, unsupported},
-        request::{DialectRequest, ReadContext},
+        request::{DialectRequest, Opened, ReadContext},
         sampling, tools,
         unknown_fields::UnknownFieldHandler,
     },
@@ -47,10 +47,11 @@ fn convert(
     mut body: MessagesBody<'_>,
     context: ReadContext<'_>,
 ) -> Result<DialectRequest, Refusal> {
-    let model = body.model.take().ok_or_else(|| missing("model"))?;
-    let limits = (context.limits)(&model)?;
-    let mut unknown = UnknownFieldHandler::new(context.unknown_fields);
-    FIELD_RULES.check("", &body.other_fields, &mut unknown)?;
+    let Opened {
+        model,
+        limits,
+        mut unknown,
+    } = context.open(body.model.take(), &FIELD_RULES, &body.other_fields)?;
 
     let stops = body
         .stop_sequences
@@ -106,14 +107,13 @@ fn convert_tools(tools: Vec<ToolBody>) -> Result<Vec<Tool>, Refusal> {
             let text = "only tools of type \"custom\" are supported";
             return Err(unsupported(format!("{path}.type"), text));
         }
-        tools::check_name(format!("{path}.name"), &tool.name)?;
-        tools::check_schema(format!("{path}.input_schema"), tool.input_schema.as_deref())?;
-        Ok(Tool {
+        let tool = Tool {
             name: tool.name,
             description: tool.description,
             parameters: tool.input_schema,
             strict: tool.strict.unwrap_or(false),
-        })
+        };
+        tools::check(&path, "input_schema", tool)
     };
     tools.into_iter().enumerate().map(convert).collect()
 }

@@ -15,11 +15,10 @@ use crate::{
         json,
         limits::ChatLimits,
         refusals::{invalid, missing, unsupported},
-        request::{DialectRequest, ReadContext},
+        request::{DialectRequest, Opened, ReadContext},
         sampling,
         string_or::StringOrObject,
         tools,
-        unknown_fields::UnknownFieldHandler,
     },
 };
 
@@ -32,10 +31,11 @@ pub(in crate::dialect) fn read(
     context: ReadContext<'_>,
 ) -> Result<DialectRequest, Refusal> {
     let mut body: ResponsesBody<'_> = json::parse(bytes)?;
-    let model = body.model.take().ok_or_else(|| missing("model"))?;
-    let limits = (context.limits)(&model)?;
-    let mut unknown = UnknownFieldHandler::new(context.unknown_fields);
-    FIELD_RULES.check("", &body.other_fields, &mut unknown)?;
+    let Opened {
+        model,
+        limits,
+        unknown,
+    } = context.open(body.model.take(), &FIELD_RULES, &body.other_fields)?;
 
     let stream = body.stream.unwrap_or(false);
     let options = body.stream_options.take();
@@ -117,14 +117,13 @@ fn convert_tools(tools: Vec<ToolBody>) -> Result<Vec<Tool>, Refusal> {
             return Err(unsupported(format!("{path}.type"), text));
         }
         let name = tool.name.ok_or_else(|| missing(format!("{path}.name")))?;
-        tools::check_name(format!("{path}.name"), &name)?;
-        tools::check_schema(format!("{path}.parameters"), tool.parameters.as_deref())?;
-        Ok(Tool {
+        let tool = Tool {
             name,
             description: tool.description,
             parameters: tool.parameters,
             strict: tool.strict.unwrap_or(false),
-        })
+        };
+        tools::check(&path, "parameters", tool)
     };
     tools.into_iter().enumerate().map(convert).collect()
 }
@@ -132,15 +131,7 @@ fn convert_tools(tools: Vec<ToolBody>) -> Result<Vec<Tool>, Refusal> {
 fn tool_choice(choice: Option<StringOrObject<'_, ToolChoiceBody>>) -> Result<ToolChoice, Refusal> {
     match choice {
         None => Ok(ToolChoice::Auto),
-        Some(StringOrObject::String(mode)) => match &*mode {
-            "auto" => Ok(ToolChoice::Auto),
-            "none" => Ok(ToolChoice::None),
-            "required" => Ok(ToolChoice::Required),
-            _ => {
-                let text = "it must be one of auto, none, required, or an object with a function";
-                Err(invalid("tool_choice", text))
-            }
-        },
+        Some(StringOrObject::String(mode)) => tools::choice_of_mode(&mode),
         Some(StringOrObject::Object(body)) => match body.name {
             Some(name) if body.kind == "function" => Ok(ToolChoice::Function(name)),
             Some(_) | None => {
