@@ -11,7 +11,9 @@ use axum::{
     Router,
     routing::{get, post},
 };
+use http::HeaderName;
 use stockade::Fence;
+use stockade_core::refusal::Refusal;
 
 use crate::{blocking_pool::BlockingPool, config::UnknownFields, models::Models, server::Sources};
 
@@ -110,6 +112,27 @@ pub(crate) fn router(models: Models, fence: Fence, sources: Sources, limits: Api
         .route(routes::MODEL, get(models::retrieve))
         .with_state(api)
 }
+
+/// Larger bodies are parsed off the async threads, in bytes.
+const INLINE_PARSE_LIMIT: usize = 64 * 1024;
+
+impl Api {
+    /// Parses a body of this size: a large one off the async threads.
+    async fn parse<T, F>(&self, size: usize, parse: F) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> Result<T, Refusal> + Send + 'static,
+    {
+        if size <= INLINE_PARSE_LIMIT {
+            return parse();
+        }
+        let parsed = self.parse_pool.run(parse).await;
+        parsed.unwrap_or_else(|| Err(refusals::internal("parsing the body panicked")))
+    }
+}
+
+/// Disables response buffering in nginx.
+pub(crate) const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Converts a time to whole seconds since the Unix epoch, for `created` in OpenAI's objects.
 fn unix_seconds(time: SystemTime) -> u64 {

@@ -31,7 +31,9 @@ use stockade_core::refusal::Refusal;
 
 use crate::backend::RelayApi;
 
+pub(crate) use json::is_plain_path;
 pub(crate) use limits::ChatLimits;
+pub(crate) use refusals::missing;
 pub(crate) use request::{DialectRequest, ReadContext};
 pub(crate) use response::{Frame, ResponseHead, ResponseWriter};
 pub(crate) use unknown_fields::IGNORED_HEADER;

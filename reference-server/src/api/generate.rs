@@ -34,9 +34,6 @@ use crate::{
     relay::declare_final_event,
 };
 
-/// Larger bodies are parsed off the async threads, in bytes.
-const INLINE_PARSE_LIMIT: usize = 64 * 1024;
-
 /// `POST /v1/chat/completions`.
 pub(super) async fn chat(State(api): State<Arc<Api>>, request: Request) -> Response {
     handle(Dialect::Chat, &api, request).await
@@ -185,7 +182,7 @@ async fn parse(
     bytes: Bytes,
     head: ResponseHead,
 ) -> Result<DialectRequest, Refusal> {
-    let is_small = bytes.len() <= INLINE_PARSE_LIMIT;
+    let size = bytes.len();
     let (models, unknown_fields) = (api.models.clone(), api.limits.unknown_fields);
     let parse = move || {
         let limits = |name: &str| match models.get(name) {
@@ -199,9 +196,5 @@ async fn parse(
         };
         dialect.read(&bytes, context)
     };
-    if is_small {
-        return parse();
-    }
-    let parsed = api.parse_pool.run(parse).await;
-    parsed.unwrap_or_else(|| Err(refusals::internal("parsing the body panicked")))
+    api.parse(size, parse).await
 }

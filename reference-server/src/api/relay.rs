@@ -24,9 +24,6 @@ use crate::{
     upstream::UpstreamGroup,
 };
 
-/// Larger bodies are scanned off the async threads, in bytes.
-const INLINE_SCAN_LIMIT: usize = 64 * 1024;
-
 /// The response header with the name of the model that has answered in place of the requested one.
 const FALLBACK_HEADER: HeaderName = HeaderName::from_static("x-stockade-fallback");
 
@@ -118,7 +115,10 @@ async fn relay(
 ) -> Result<Response, Refusal> {
     let (context, deadline) = request_state(head)?;
     check_max_tokens(context, model)?;
-    let scan = scan(api, body, relay_api).await?;
+    let is_strict = api.limits.unknown_fields == UnknownFields::Refuse;
+    let scanned = body.clone();
+    let scan = move || RequestScan::new(&scanned, relay_api, is_strict);
+    let scan = api.parse(body.len(), scan).await?;
     check_name(context, &scan.model)?;
     let request = RelayRequest {
         api: relay_api,
@@ -207,17 +207,4 @@ fn check_max_tokens(context: &RequestContext, model: &Model) -> Result<(), Refus
         }
         _ => Ok(()),
     }
-}
-
-async fn scan(api: &Api, body: &Bytes, relay_api: RelayApi) -> Result<RequestScan, Refusal> {
-    let is_strict = api.limits.unknown_fields == UnknownFields::Refuse;
-    if body.len() <= INLINE_SCAN_LIMIT {
-        return RequestScan::new(body, relay_api, is_strict);
-    }
-    let body = body.clone();
-    let job = api
-        .parse_pool
-        .run(move || RequestScan::new(&body, relay_api, is_strict));
-    let scanned = job.await;
-    scanned.unwrap_or_else(|| Err(refusals::internal("scanning the body panicked")))
 }

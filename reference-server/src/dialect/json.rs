@@ -33,7 +33,7 @@ fn refuse(path: &str, error: &serde_json::Error) -> Refusal {
         ))
         .with_code("INVALID_JSON");
     }
-    let path = if is_plain(path) { path } else { "." };
+    let path = if is_plain_path(path) { path } else { "." };
     let error_kind = ParseError::from_serde(&error.to_string());
     let path = match &error_kind {
         ParseError::Missing(field) | ParseError::Duplicate(field) => join(path, field),
@@ -53,7 +53,7 @@ fn refuse(path: &str, error: &serde_json::Error) -> Refusal {
 }
 
 /// Whether an error may repeat a path, which can contain names from the request.
-fn is_plain(path: &str) -> bool {
+pub(crate) fn is_plain_path(path: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.[]".contains(&byte);
     path.len() <= MAX_PATH && path.bytes().all(plain)
 }

@@ -3,7 +3,7 @@
 use stockade_core::refusal::{Refusal, RefusalKind};
 
 /// The refusal of a request without this field.
-pub(super) fn missing(param: impl Into<String>) -> Refusal {
+pub(crate) fn missing(param: impl Into<String>) -> Refusal {
     let param = param.into();
     Refusal::new(RefusalKind::Invalid, format!("`{param}` is missing")).with_param(param)
 }

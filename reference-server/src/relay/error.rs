@@ -13,13 +13,12 @@ use stockade_core::refusal::{Refusal, RefusalKind};
 
 use crate::{
     api::refusals::model_timeout,
+    dialect::is_plain_path,
     upstream::{UpstreamError, UpstreamErrorKind as Kind, UpstreamResponse},
 };
 
 /// The maximum size of an error object, in bytes.
 const MAX_ERROR_BODY: usize = 64 * 1024;
-/// The maximum length of a path that a response repeats.
-const MAX_PARAM: usize = 128;
 /// The maximum length of an upstream's message that a response repeats, in characters.
 const MAX_MESSAGE: usize = 512;
 
@@ -162,7 +161,7 @@ impl Rejection {
         };
         Self {
             message: message.as_deref().and_then(public_line),
-            param: param.filter(|param| is_path(param)),
+            param: param.filter(|param| !param.is_empty() && is_plain_path(param)),
         }
     }
 }
@@ -179,12 +178,6 @@ fn public_line(message: &str) -> Option<String> {
     let line = PRIVATE.replace_all(line, "…");
     let printable = line.chars().filter(|c| !c.is_control());
     Some(printable.take(MAX_MESSAGE).collect())
-}
-
-/// Whether a text is the path of a field, such as `messages[0].content`.
-fn is_path(text: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.[]".contains(&byte);
-    (1..=MAX_PARAM).contains(&text.len()) && text.bytes().all(plain)
 }
 
 /// The upstream's `Retry-After` in seconds, from 1 to 600.

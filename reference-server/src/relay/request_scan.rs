@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use stockade_core::refusal::{Refusal, RefusalKind};
 
 use super::{api::RelayApi, known_fields};
+use crate::dialect::missing;
 
 /// The fields of a request that a relay needs.
 #[derive(Debug)]
@@ -91,10 +92,6 @@ impl RequestScan {
         options.insert("include_usage".to_owned(), true.into());
         Some((range, serde_json::to_vec(&options).ok()?.into()))
     }
-}
-
-fn missing(field: &'static str) -> Refusal {
-    Refusal::new(RefusalKind::Invalid, format!("`{field}` is missing")).with_param(field)
 }
 
 /// The position of a value in the body that it was parsed from.

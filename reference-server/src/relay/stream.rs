@@ -12,7 +12,7 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::{HeaderName, HeaderValue, header::CONTENT_TYPE};
+use http::{HeaderValue, header::CONTENT_TYPE};
 use http_body::Frame;
 use stockade_core::{context::RequestContext, llm::TokenUsage, refusal::Refusal};
 
@@ -23,12 +23,9 @@ use super::{
     sse_scanner::SseScanner,
 };
 use crate::{
-    api::refusals,
+    api::{X_ACCEL_BUFFERING, refusals},
     upstream::{UpstreamBody, UpstreamResponse},
 };
-
-/// Disables response buffering in nginx.
-const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// What the relay of a stream needs to know about its request.
 pub(super) struct StreamRequest {

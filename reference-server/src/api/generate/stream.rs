@@ -7,11 +7,10 @@ use axum::response::{
     sse::{self, KeepAlive, Sse},
 };
 use futures_util::{StreamExt, stream};
-use http::HeaderName;
 use stockade_core::{context::RequestContext, refusal::Refusal};
 
 use crate::{
-    api::refusals,
+    api::{X_ACCEL_BUFFERING, refusals},
     backend::{BackendError, Generation, UsageMeter},
     chat::Event,
     dialect::{Frame, ResponseWriter},
@@ -20,9 +19,6 @@ use crate::{
 
 /// The interval of pings while there is no token, so that proxies do not close the connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
-
-/// Disables response buffering in nginx.
-const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Sends each event as it is generated. Dropping the response drops the generation.
 pub(super) fn respond(
