@@ -8,6 +8,16 @@ use super::usage::{PartialUsage, Reading};
 /// The maximum size of an event.
 const MAX_EVENT: usize = 1024 * 1024;
 
+/// The names of fields, and the types of last events, for which an event is parsed.
+const INTERESTING: [&str; 6] = [
+    "\"usage\"",
+    "\"error\"",
+    "\"response.completed\"",
+    "\"response.incomplete\"",
+    "\"response.failed\"",
+    "\"message_stop\"",
+];
+
 /// Scans a stream. Bytes pass on at the ends of events, so that an error event can follow at any
 /// time.
 #[derive(Debug)]
@@ -112,18 +122,14 @@ impl SseScanner {
         Ok(action)
     }
 
-    /// Parses the few events that have a field of interest. A quote in a text is escaped, so text
-    /// cannot imitate the name of a field.
+    /// Parses the few events that may have a field or type of interest: a text can be equal to one.
     fn read(&mut self, data: &[u8]) -> Result<Action, InvalidStream> {
         let has = |name: &str| memmem::find(data, name.as_bytes()).is_some();
-        self.is_complete |= has("\"response.completed\"")
-            || has("\"response.incomplete\"")
-            || has("\"response.failed\"")
-            || has("\"message_stop\"");
-        if !has("\"usage\"") && !has("\"error\"") {
+        if !INTERESTING.iter().any(|name| has(name)) {
             return Ok(Action::Pass);
         }
         let reading: Reading<'_> = serde_json::from_slice(data).map_err(|_| InvalidStream)?;
+        self.is_complete |= reading.is_last();
         self.usage.update(reading.usage());
         self.has_error |= reading.error.is_some();
         Ok(match self.removes_usage && reading.is_usage_only() {
@@ -237,6 +243,17 @@ mod tests {
             let event = format!("event: {end}\ndata: {{\"type\":\"{end}\"}}\n\n");
             pass(&mut scanner, &[event.as_bytes()]);
             assert!(scanner.is_complete, "{end}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_equal_to_the_type_of_a_last_event_ends_nothing() {
+        let mut scanner = SseScanner::new(false);
+        for text in ["message_stop", "response.completed"] {
+            let event =
+                format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n");
+            assert_eq!(pass(&mut scanner, &[event.as_bytes()]), event);
+            assert!(!scanner.is_complete, "{text}");
         }
     }
 

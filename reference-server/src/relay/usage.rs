@@ -9,6 +9,9 @@ use stockade_core::llm::TokenUsage;
 /// alike: `usage` stands at the top, in `response` (responses) or in `message` (messages).
 #[derive(Deserialize)]
 pub(super) struct Reading<'a> {
+    /// The type of an event of the responses or messages API.
+    #[serde(default, borrow, rename = "type")]
+    kind: Option<Cow<'a, str>>,
     #[serde(default)]
     usage: Option<UsageObject>,
     #[serde(default)]
@@ -103,6 +106,14 @@ impl Reading<'_> {
             prompt_tokens: usage.prompt_tokens,
             completion_tokens: usage.completion_tokens.or_else(completion),
         }
+    }
+
+    /// Whether this is the last event of a stream of the responses or messages API.
+    pub(super) fn is_last(&self) -> bool {
+        matches!(
+            self.kind.as_deref(),
+            Some("response.completed" | "response.incomplete" | "response.failed" | "message_stop")
+        )
     }
 
     /// Whether this is the event with the usage, which has no choices.
