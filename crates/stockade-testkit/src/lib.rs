@@ -12,9 +12,10 @@
 //! 3. With the feature `limit-store`, `limit_store::uphold` runs the conformance suite for
 //!    limit stores.
 //! 4. [`poll`] waits for state that another thread or process changes, so that tests do not sleep.
-//! 5. With the feature `scripted-upstream`, `scripted_upstream` plays a model server over HTTP,
+//! 5. [`port::free`] returns a port for a program that cannot take port 0.
+//! 6. With the feature `scripted-upstream`, `scripted_upstream` plays a model server over HTTP,
 //!    with faults.
-//! 6. [`FakeClock`] is a [`Clock`](stockade_core::clock::Clock) that only moves when a test moves
+//! 7. [`FakeClock`] is a [`Clock`](stockade_core::clock::Clock) that only moves when a test moves
 //!    it.
 //!
 //! # Features
@@ -76,6 +77,7 @@ pub mod key_store;
 #[cfg(feature = "limit-store")]
 pub mod limit_store;
 pub mod poll;
+pub mod port;
 mod probe;
 #[cfg(feature = "scripted-upstream")]
 pub mod scripted_upstream;

@@ -5,7 +5,6 @@
 use std::{
     convert::Infallible,
     fs,
-    net::TcpListener,
     process::{Child, Command, Stdio},
 };
 
@@ -15,7 +14,7 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use stockade::{Config, Environment, Fence, Format};
 use stockade_core::client::PeerAddr;
 use stockade_key_auth::{GeneratedKey, KeyRecord, to_yaml};
-use stockade_testkit::poll::until_async;
+use stockade_testkit::{poll::until_async, port};
 use tempfile::TempDir;
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -27,11 +26,7 @@ struct Redis {
 
 impl Redis {
     fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = port::free();
         let folder = tempfile::tempdir().unwrap();
         let process = Command::new("redis-server")
             .args(["--port", &port.to_string(), "--requirepass", "of-the-test"])

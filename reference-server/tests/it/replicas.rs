@@ -1,13 +1,10 @@
 //! Limits in Redis, and the health status while it is down.
 
-use std::{
-    net::TcpListener,
-    process::{Child, Command, Stdio},
-};
+use std::process::{Child, Command, Stdio};
 
 use reqwest::Method;
 use serde_json::Value;
-use stockade_testkit::poll::until_async;
+use stockade_testkit::{poll::until_async, port};
 
 use crate::test_server::{METRICS_KEY, TestServer};
 
@@ -15,11 +12,7 @@ struct Redis(Child, u16);
 
 impl Redis {
     fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = port::free();
         let process = Command::new("redis-server")
             .args(["--port", &port.to_string(), "--save", ""])
             .stdout(Stdio::null())

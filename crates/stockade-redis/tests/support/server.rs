@@ -2,12 +2,11 @@
 
 use std::{
     io::ErrorKind,
-    net::{Ipv4Addr, TcpListener},
     process::{Child, Command, Stdio},
 };
 
 use redis::{Client, Cmd, FromRedisValue};
-use stockade_testkit::poll::until;
+use stockade_testkit::{poll::until, port};
 use tempfile::TempDir;
 
 const PASSWORD: &str = "correct-horse";
@@ -41,7 +40,8 @@ impl Server {
     fn absent_with(extra: &[&str]) -> Self {
         Self {
             folder: TempDir::new().unwrap(),
-            port: free_port(),
+            // A cluster needs the port 10,000 above it, too.
+            port: port::free(),
             extra: extra.iter().map(|&option| option.to_owned()).collect(),
             child: None,
         }
@@ -67,14 +67,22 @@ impl Server {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
-        self.child = Some(match spawned {
+        let client = self.client();
+        let child = self.child.insert(match spawned {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 panic!("these tests need redis-server: apt-get install redis-server")
             }
             spawned => spawned.unwrap(),
         });
-        let client = self.client();
-        until("redis-server starts", || client.get_connection().is_ok());
+        until("redis-server starts", || {
+            let ended = child.try_wait().unwrap();
+            assert!(
+                ended.is_none(),
+                "redis-server: {}",
+                ended.unwrap_or_default()
+            );
+            client.get_connection().is_ok()
+        });
     }
 
     /// Kills it like a crash.
@@ -134,20 +142,6 @@ impl Server {
 
     fn client(&self) -> Client {
         Client::open(self.url()).unwrap()
-    }
-}
-
-/// Returns a free port for which the port 10,000 above it exists, as a cluster requires.
-fn free_port() -> u16 {
-    // Kept until one fits, so that each attempt differs.
-    let mut tried = Vec::new();
-    loop {
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = free.local_addr().unwrap().port();
-        if port < 55_000 {
-            return port;
-        }
-        tried.push(free);
     }
 }
 
