@@ -31,7 +31,7 @@ use crate::{
     dialect::{Dialect, DialectRequest, IGNORED_HEADER, ReadContext, ResponseHead},
     fence::Deadline,
     models::Model,
-    relay::declare_final_event,
+    relay::{declare_final_event, trace_headers},
 };
 
 /// `POST /v1/chat/completions`.
@@ -80,7 +80,8 @@ async fn generate(
     let (context, deadline) = relay::request_state(head)?;
     // Starts at zero. However the request ends, the charge is what the meter reports.
     let meter = UsageMeter::start(context);
-    let request = read(dialect, api, bytes.clone(), context, model).await?;
+    let mut request = read(dialect, api, bytes.clone(), context, model).await?;
+    request.chat.trace_headers = trace_headers(&head.headers);
     let ignored = request.unknown.header();
     let started = start(&*model.backend, request.chat, &meter, deadline).await?;
     let generation = started.map_err(|error| refusal(dialect, api, error))?;

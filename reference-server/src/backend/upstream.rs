@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, future::BoxFuture, stream};
-use http::{HeaderMap, Method};
+use http::Method;
 use http_body_util::BodyExt;
 use stockade_core::refusal::Refusal;
 use stockade_server_config::ApiConfig;
@@ -109,7 +109,7 @@ impl Upstream {
             method: Method::POST,
             path: RelayApi::Chat.path().into(),
             at_root: false,
-            headers: request_headers(&HeaderMap::new(), &context, true),
+            headers: request_headers(&request.trace_headers, &context, true),
             body: RequestBody {
                 bytes,
                 model: Some(scan.model_at),

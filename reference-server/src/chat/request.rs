@@ -1,5 +1,6 @@
 //! A chat request.
 
+use http::HeaderMap;
 use serde_json::value::RawValue;
 
 use super::Message;
@@ -30,6 +31,8 @@ pub struct ChatRequest {
     /// The documented extensions of other servers that the request has, with their names. Only
     /// those that the backend [accepts](crate::backend::Backend::accepts_extension).
     pub extensions: Vec<(String, Box<RawValue>)>,
+    /// The trace of the client, which an upstream continues: `traceparent` and `tracestate`.
+    pub trace_headers: HeaderMap,
 }
 
 impl ChatRequest {
@@ -47,6 +50,7 @@ impl ChatRequest {
             top_logprobs: None,
             reasoning_effort: None,
             extensions: Vec::new(),
+            trace_headers: HeaderMap::new(),
         }
     }
 

@@ -35,17 +35,22 @@ pub(crate) fn request(client: &HeaderMap, context: &RequestContext, stream: bool
             headers.insert(name, value.clone());
         }
     }
-    if let Some(parent) = client
-        .get(TRACEPARENT)
-        .filter(|value| is_traceparent(value))
-    {
+    headers.extend(trace(client));
+    if let Ok(id) = HeaderValue::try_from(context.id().to_string()) {
+        headers.insert(REQUEST_ID, id);
+    }
+    headers
+}
+
+/// The trace of a client, which the upstream continues; empty without a valid `traceparent`.
+pub(crate) fn trace(client: &HeaderMap) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let parent = client.get(TRACEPARENT);
+    if let Some(parent) = parent.filter(|value| is_traceparent(value)) {
         headers.insert(TRACEPARENT, parent.clone());
         for state in client.get_all(TRACESTATE) {
             headers.append(TRACESTATE, state.clone());
         }
-    }
-    if let Ok(id) = HeaderValue::try_from(context.id().to_string()) {
-        headers.insert(REQUEST_ID, id);
     }
     headers
 }

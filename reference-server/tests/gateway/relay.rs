@@ -301,14 +301,30 @@ async fn the_trace_of_the_client_is_continued() {
     let upstream = ScriptedUpstream::http1().await;
     let gateway = Gateway::new(&upstream, "").await;
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    let request = gateway.post("/v1/chat/completions", &chat(json!({})));
-    let request = request
-        .header("traceparent", parent)
-        .header("cookie", "a=b");
-    assert_eq!(request.send().await.unwrap().status(), 200);
-    let sent = &upstream.requests()[0].headers;
-    assert_eq!(sent["traceparent"], parent);
-    assert!(!sent.contains_key("cookie"));
+    upstream.always(Chat::new("Hi").stream());
+    let chat = chat(json!({"stream": true}));
+    // Relayed, and translated twice.
+    for (path, body) in [
+        ("/v1/chat/completions", &chat),
+        ("/v1/messages", &chat),
+        (
+            "/v1/responses",
+            &json!({"model": "small", "input": "Hi", "stream": true}),
+        ),
+    ] {
+        let request = gateway.post(path, body);
+        let request = request
+            .header("traceparent", parent)
+            .header("tracestate", "a=1")
+            .header("cookie", "a=b");
+        assert_eq!(request.send().await.unwrap().status(), 200, "{path}");
+        let sent = upstream.requests().pop().unwrap();
+        assert_eq!(sent.uri.path(), "/v1/chat/completions");
+        let sent = sent.headers;
+        assert_eq!(sent["traceparent"], parent, "{path}");
+        assert_eq!(sent["tracestate"], "a=1", "{path}");
+        assert!(!sent.contains_key("cookie"), "{path}");
+    }
 }
 
 #[tokio::test]
