@@ -95,9 +95,7 @@ impl ServerFile {
             log,
         } = sections;
         if model.is_some() && !models.is_empty() {
-            let error = ConfigError::setting("model", "the file has [model] and [[models]]")
-                .help("move the settings of [model] to an entry of [[models]]");
-            return Err(fence.locate(error));
+            return Err(fence.locate(both_forms(&fence)));
         }
         let file = Self {
             server,
@@ -137,5 +135,23 @@ impl ServerFile {
             );
         }
         Ok(&self.models)
+    }
+}
+
+/// The error of `[model]` together with `[[models]]`. A variable alone sets `[model]`, too.
+fn both_forms(fence: &Config) -> ConfigError {
+    let mut settings = fence.settings().iter().filter_map(|setting| {
+        let name = setting.name.strip_prefix("model.")?;
+        Some((name, setting.origin.as_variable()))
+    });
+    let first = settings.next();
+    match first {
+        Some((name, Some(variable))) if settings.all(|(_, variable)| variable.is_some()) => {
+            ConfigError::setting(format!("model.{name}"), "the file has [[models]]").help(format!(
+                "unset {variable}, and set {name} in the entries of [[models]]"
+            ))
+        }
+        _ => ConfigError::setting("model", "the file has [model] and [[models]]")
+            .help("move the settings of [model] to an entry of [[models]]"),
     }
 }

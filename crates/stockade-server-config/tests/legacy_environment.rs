@@ -114,8 +114,36 @@ fn reports_settings_without_effect() {
     for (value, warnings) in [("true", 1), ("false", 0)] {
         let environment = Environment::new([("ALLOW_DOCS", value)]).legacy_names();
         let file = ServerFile::parse(text, stockade::Format::Toml, &environment).unwrap();
-        assert_eq!(file.fence.warnings().len(), warnings, "{value}");
+        let found = file.fence.warnings();
+        assert_eq!(found.len(), warnings, "{value}");
+        for warning in found {
+            let text = warning.to_string();
+            assert!(text.contains("[docs] allowed"), "{text}");
+        }
     }
+}
+
+#[test]
+fn a_variable_for_the_only_model_names_itself_if_there_are_several() {
+    let models = "[auth]\nkeys_file = \"k\"\n[[models]]\nsource = \"a/b\"\n";
+    let error = |text: &str, name| {
+        let environment = Environment::new([(name, "100")]).legacy_names();
+        let file = ServerFile::parse(text, stockade::Format::Toml, &environment);
+        file.unwrap_err().to_string()
+    };
+    for name in ["MAX_TOKENS_LIMIT", "STOCKADE_MODEL__MAX_TOKENS_LIMIT"] {
+        assert_eq!(
+            error(models, name),
+            format!(
+                "{name}: model.max_tokens_limit: the file has [[models]]; unset {name}, and set \
+                 max_tokens_limit in the entries of [[models]]"
+            )
+        );
+    }
+    // The file has both forms.
+    let both = format!("{models}[model]\nsource = \"c/d\"\n");
+    let message = error(&both, "MAX_TOKENS_LIMIT");
+    assert!(message.contains("[model] and [[models]]"), "{message}");
 }
 
 // FS07

@@ -54,8 +54,8 @@ const ADDITIONAL_SETTINGS: &[(&str, &str)] = &[
     ("MAX_TOKENS_LIMIT", "model.max_tokens_limit"),
 ];
 
-/// Whether the documentation of the API is public. This server has none, so `false` needs no
-/// action.
+/// Whether the documentation of the API is public. By default it is not served, so `false` needs
+/// no action.
 const DOCS: &str = "ALLOW_DOCS";
 
 /// Prefixes of variables for similar servers. An unsupported variable with one of them is
@@ -466,7 +466,7 @@ fn docs(text: Option<&str>) -> Option<ConfigWarning> {
     {
         return None;
     }
-    let text = "has no effect: [[routes]] sets which routes are public";
+    let text = "has no effect: [docs] allowed sets whether the server describes its API";
     Some(ConfigWarning::new(SettingOrigin::variable(DOCS), text).unset(DOCS))
 }
 
