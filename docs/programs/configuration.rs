@@ -21,7 +21,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let health = SourceHealth::new(FILE);
     let _watch = FileWatch::start(versions, health, move || {
         let config = Config::read(FILE, &Environment::from_process()).map_err(io::Error::other)?;
-        reloaded.reload(&config).map_err(io::Error::other)
+        let pending = reloaded.reload(&config).map_err(io::Error::other)?;
+        if !pending.is_empty() {
+            tracing::warn!("changed at the next start: {}", pending.join(", "));
+        }
+        Ok::<_, io::Error>(())
     })?;
 
     let app = Router::new()

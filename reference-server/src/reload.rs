@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use metrics::Counter;
+use metrics::{Counter, Gauge};
 use stockade::Fence;
 use stockade_audit::{EventKind, SecurityEvent};
 use stockade_watch::{FileVersions, FileWatch, SourceHealth};
@@ -78,9 +78,16 @@ struct Shared {
     health: SourceHealth,
     applied: Counter,
     rejected: Counter,
+    pending: Gauge,
     /// The last attempt; locked during a reload, so that only one runs at a time.
     last: Mutex<LastAttempt>,
 }
+
+/// The gauge of the settings that take effect at the next start.
+pub(crate) const PENDING_SETTINGS: &str = "stockade_pending_settings";
+
+/// The settings of the server itself that a reload applies, if TLS stays enabled.
+const TLS_FILES: [&str; 2] = ["server.tls.certificate_file", "server.tls.key_file"];
 
 struct LastAttempt {
     versions: FileVersions,
@@ -97,7 +104,7 @@ impl Reloader {
         fence: Fence,
         tls: Option<WatchedTls>,
     ) -> Result<Self, StartError> {
-        // Registers both counters at startup, so that the first failure shows as an increase.
+        // Registers them at startup, so that the first failure shows as an increase.
         let count = |result| metrics::counter!("stockade_reloads_total", "result" => result);
         let health = SourceHealth::new(format!("configuration {}", source.path.display()));
         let versions = source.versions.clone();
@@ -112,6 +119,7 @@ impl Reloader {
             health: health.clone(),
             applied: count("taken"),
             rejected: count("rejected"),
+            pending: metrics::gauge!(PENDING_SETTINGS),
         });
         let (watched, runtime) = (Arc::clone(&shared), Handle::current());
         let watch = FileWatch::start(versions, health, move || {
@@ -203,20 +211,30 @@ impl Shared {
         last.error = Some(error);
     }
 
-    /// Applies all changes or none: the steps that can fail come first. Enabling or disabling
-    /// TLS, like most settings of `[server]`, takes effect at the next start.
+    /// Applies all changes or none: the steps that can fail come first. Reports those that take
+    /// effect at the next start.
     fn reload(&self) -> Result<(), StartError> {
         let config = self.source.load()?;
         let tls = self.tls.as_ref().zip(config.server.tls.as_ref());
         let versions = tls.map(|(_, files)| WatchedTls::versions(files));
         let identity = tls.map(|(_, files)| Identity::read(files)).transpose()?;
-        self.fence
-            .reload(&config.fence)
-            .map_err(|error| StartError::new(error.to_string()))?;
+        let pending = self.fence.reload(&config.fence);
+        let mut pending = pending.map_err(|error| StartError::new(error.to_string()))?;
         if let (Some((tls, files)), Some(versions), Some(identity)) = (tls, versions, identity) {
             tls.replace(files, versions, identity)?;
+            pending.retain(|name| !TLS_FILES.contains(&name.as_str()));
         }
+        self.report(&pending);
         Ok(())
+    }
+
+    fn report(&self, pending: &[String]) {
+        self.pending
+            .set(u32::try_from(pending.len()).unwrap_or(u32::MAX));
+        if !pending.is_empty() {
+            let settings = pending.join(", ");
+            tracing::warn!(settings, "changed settings take effect at the next start");
+        }
     }
 
     fn last_attempt(&self) -> MutexGuard<'_, LastAttempt> {

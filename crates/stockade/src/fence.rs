@@ -18,7 +18,7 @@ use stockade_rate_limit::{Concurrency, SharedLimits};
 use stockade_watch::SourceStatus;
 use tower_layer::Layer;
 
-use crate::{Config, ConfigError, Environment};
+use crate::{Config, ConfigError, Environment, config::Settings};
 
 mod builder;
 mod cors;
@@ -98,6 +98,8 @@ pub struct Fence(Arc<Inner>);
 
 struct Inner {
     summary: String,
+    /// The settings at the start.
+    settings: Settings,
     config_warnings: AtomicU64,
     layer: FenceLayer,
     detector: Option<Detector>,
@@ -196,16 +198,22 @@ impl Fence {
     /// configuration.
     /// Changes of keys and deny-lists need no reload.
     ///
+    /// Returns the names of the other settings that have changed since the start, such as
+    /// `concurrency.total`, those of the program's sections included: they take effect at the
+    /// next start.
+    ///
     /// # Errors
     /// When a setting is invalid, or a limit would be enabled or disabled, which requires a
     /// restart. The previous configuration stays in effect.
-    pub fn reload(&self, config: &Config) -> Result<(), ConfigError> {
-        self.apply(config)
-            .map_err(|error| error.locate(config.located_settings()))?;
+    pub fn reload(&self, config: &Config) -> Result<Vec<String>, ConfigError> {
+        let settings = config.located_settings();
+        self.apply(config).map_err(|error| error.locate(settings))?;
         log_warnings::log_warnings(config);
         let warnings = config.warnings().len() as u64;
         self.0.config_warnings.store(warnings, Ordering::Relaxed);
-        Ok(())
+        let changed = self.0.settings.differences(settings).into_iter();
+        let pending = changed.filter(|name| !is_reloaded(name));
+        Ok(pending.map(str::to_owned).collect())
     }
 
     fn apply(&self, config: &Config) -> Result<(), ConfigError> {
@@ -277,6 +285,18 @@ impl Fence {
         }
         record_log(&self.0.audit);
         self.0.sources.record();
+    }
+}
+
+/// Whether [`Fence::reload`] applies a change of this setting.
+fn is_reloaded(setting: &str) -> bool {
+    match setting.split_once('.') {
+        Some(("abuse", name)) => !matches!(name, "enabled" | "deny_list" | "ban_valid_keys"),
+        Some(("cors", _)) => true,
+        Some(("rate_limit", name)) => matches!(name, "by_ip" | "by_key"),
+        Some(("streams", name)) => name == "cut",
+        Some(("token_budget", name)) => matches!(name, "by_key" | "by_key_and_model"),
+        _ => false,
     }
 }
 

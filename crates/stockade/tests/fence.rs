@@ -372,7 +372,7 @@ async fn a_reload_changes_limits_and_a_bad_one_changes_nothing() {
     .await;
     assert_eq!(site.chat(&site.key).await, 200);
     let more = read(&site.folder, "[rate_limit]\nby_key = \"100/minute\"\n");
-    site.fence.reload(&more).unwrap();
+    assert!(site.fence.reload(&more).unwrap().is_empty());
     // The used half stays used: 50 of 100 are left.
     for _ in 0..40 {
         assert_eq!(site.chat(&site.key).await, 200);
@@ -386,6 +386,30 @@ async fn a_reload_changes_limits_and_a_bad_one_changes_nothing() {
         "{error}"
     );
     assert_eq!(site.chat(&site.key).await, 200);
+}
+
+#[tokio::test]
+async fn a_reload_names_the_settings_that_need_a_restart() {
+    let site = Site::new("threshold = 9\n").await;
+    for (lines, expected) in [
+        (
+            "threshold = 7\nweights = { not_found = 1 }\n[streams]\ncut = false\n",
+            &[][..],
+        ),
+        (
+            "threshold = 9\n[concurrency]\ntotal = 5\n",
+            &["concurrency.total"],
+        ),
+        (
+            "enabled = false\n[concurrency]\nper_key = 5\n",
+            &["abuse.enabled", "concurrency.per_key"],
+        ),
+        // All as at the start.
+        ("threshold = 9\n", &[]),
+    ] {
+        let pending = site.fence.reload(&read(&site.folder, lines)).unwrap();
+        assert_eq!(pending, expected, "{lines}");
+    }
 }
 
 // S05

@@ -13,6 +13,7 @@ use super::Sources;
 use crate::{
     api::{FALLBACKS, routes},
     models::Models,
+    reload::PENDING_SETTINGS,
     upstream::metrics as upstream,
 };
 
@@ -77,6 +78,10 @@ fn describe() {
     describe_counter!(
         "stockade_reloads_total",
         "Reloads of the configuration, by result"
+    );
+    describe_gauge!(
+        PENDING_SETTINGS,
+        "Settings that were changed since the start and take effect at the next one"
     );
 }
 

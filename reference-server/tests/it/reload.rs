@@ -187,3 +187,29 @@ async fn keeps_the_old_configuration_if_the_new_one_is_invalid() {
     .await;
     assert_eq!(server.stop(), Some(0));
 }
+
+#[tokio::test]
+async fn names_the_settings_that_need_a_restart() {
+    let server = ServerProcess::start(&with("[rate_limit]\nby_key = \"1000/minute\"\n"));
+    let pending = async || {
+        let metrics = server.get("/metrics", METRICS_KEY).send().await.unwrap();
+        let metrics = metrics.text().await.unwrap();
+        let line = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix("stockade_pending_settings "));
+        line.map(str::to_owned)
+    };
+    assert_eq!(pending().await.as_deref(), Some("0"));
+    let changed = "[rate_limit]\nby_key = \"7/minute\"\n[upstreams]\nmax_retries = 1\n";
+    server.configure(&with(changed));
+    server.signal("HUP");
+    let logged = server.wait_for_log("take effect at the next start");
+    assert_eq!(logged["settings"], "upstreams.max_retries");
+    assert_eq!(pending().await.as_deref(), Some("1"));
+    let answer = server.get("/v1/models", FULL_KEY).send().await.unwrap();
+    assert_eq!(answer.headers()["ratelimit-policy"], "\"key\";q=7;w=60");
+
+    server.configure(&with("[rate_limit]\nby_key = \"8/minute\"\n"));
+    let none = async || pending().await.as_deref() == Some("0");
+    until_async("the change was undone", none).await;
+}

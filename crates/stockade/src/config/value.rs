@@ -127,6 +127,10 @@ impl<'de> Deserialize<'de> for SecretUrl {
 }
 
 impl SecretUrl {
+    pub(super) fn new(url: String) -> Self {
+        Self(Zeroizing::new(url))
+    }
+
     /// The URL, including the password.
     pub fn expose(&self) -> &str {
         &self.0

@@ -296,6 +296,7 @@ impl<'c> FenceBuilder<'c> {
         let layer = FenceLayer::new(order, responder, streams.clone());
         Ok(Fence(Arc::new(Inner {
             summary,
+            settings: config.located_settings().clone(),
             config_warnings: (config.warnings().len() as u64).into(),
             layer,
             detector,
