@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{Backend, BackendError, Generation, Load, Phase, RelayApi, Status, UsageMeter};
 use crate::{
-    chat::{ChatRequest, Event, Usage},
+    chat::{ChatRequest, Event, FinishReason, Usage},
     dialect::chat::{ReadError, ResponseReader, write_request},
     relay::{
         RequestScan, error_response, fairness_key, invalid_response, request_headers,
@@ -102,6 +102,7 @@ impl Upstream {
             return Err(BackendError::Unsupported { param });
         }
         let bytes = write_request(&request, &self.name, true);
+        let stops = request.sampling.stop;
         let scan = RequestScan::new(&bytes, RelayApi::Chat, false);
         let scan = scan.map_err(BackendError::Upstream)?;
         let context = meter.context().cloned().unwrap_or_default();
@@ -138,6 +139,7 @@ impl Upstream {
                 ..Usage::default()
             },
             meter,
+            stops,
         };
         Ok(stream::unfold(events, Events::next).boxed())
     }
@@ -156,6 +158,8 @@ struct Events {
     /// An event is about a token.
     estimate: Usage,
     meter: UsageMeter,
+    /// The stop sequences of the request.
+    stops: Vec<String>,
 }
 
 impl Events {
@@ -195,10 +199,18 @@ impl Events {
         Ok(())
     }
 
-    /// Meters an event; the usage is an estimate until the upstream reports it.
+    /// Meters an event; the usage is an estimate until the upstream reports it. Some upstreams
+    /// write other texts in place of a stop sequence.
     fn account(&mut self, event: Event) -> Event {
         match event {
             Event::Done(_) if !self.reader.has_usage() => Event::Done(self.estimate),
+            Event::Finish {
+                choice,
+                reason: FinishReason::StopSequence(stop),
+            } if !self.stops.contains(&stop) => Event::Finish {
+                choice,
+                reason: FinishReason::Stop,
+            },
             Event::Text { .. } | Event::Reasoning { .. } | Event::ToolArguments { .. } => {
                 self.estimate.completion_tokens += 1;
                 self.meter.report(self.estimate);

@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(first.text, "ab");
         assert_eq!(first.tool_calls[0].arguments, r#"{"x":1}"#);
         assert_eq!(first.finish, Some(FinishReason::ToolCalls));
-        assert_eq!((second.text.as_str(), second.finish), ("x", None));
+        assert_eq!((second.text.as_str(), &second.finish), ("x", &None));
     }
 
     #[test]

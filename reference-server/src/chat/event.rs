@@ -64,11 +64,13 @@ impl Event {
 }
 
 /// Why a choice ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FinishReason {
-    /// The model's end token or a stop sequence.
+    /// The model's end token, or a stop sequence that the upstream does not name.
     Stop,
+    /// This stop sequence of the request.
+    StopSequence(String),
     /// `max_tokens` or the context length is exhausted, or the request timed out.
     Length,
     /// The model called tools.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::test_server::{METRICS_KEY, TestServer, chat_body, events, png};
+use crate::test_server::{FULL_KEY, METRICS_KEY, TestServer, chat_body, events, png};
 use reqwest::Method;
 
 async fn text(server: &TestServer, body: &Value) -> String {
@@ -124,6 +124,34 @@ async fn ends_before_a_stop_sequence() {
     let end = whole.find(stop).unwrap();
     assert_eq!(choice["message"]["content"], &whole[..end]);
     assert_eq!(choice["finish_reason"], "stop");
+    assert_eq!(choice["stop_reason"], stop);
+}
+
+#[tokio::test]
+async fn a_message_names_its_stop_sequence() {
+    let server = TestServer::start().await;
+    let ask = async |fields: Value| {
+        let mut body = chat_body(json!("hello"), fields);
+        body["max_tokens"] = json!(8);
+        let request = server.request(Method::POST, "/v1/messages").json(&body);
+        let response = request.bearer_auth(FULL_KEY).send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        response.text().await.unwrap()
+    };
+    let whole: Value = serde_json::from_str(&ask(json!({})).await).unwrap();
+    let stop = &whole["content"][0]["text"].as_str().unwrap()[3..5];
+    assert_eq!(whole["stop_reason"], "max_tokens");
+    assert_eq!(whole["stop_sequence"], Value::Null);
+
+    let cut: Value = serde_json::from_str(&ask(json!({"stop_sequences": [stop]})).await).unwrap();
+    let stream = ask(json!({"stop_sequences": [stop], "stream": true})).await;
+    let events = events(&stream);
+    let delta: Value = serde_json::from_str(events[events.len() - 2]).unwrap();
+    assert_eq!(delta["type"], "message_delta");
+    for body in [&cut, &delta["delta"]] {
+        assert_eq!(body["stop_reason"], "stop_sequence");
+        assert_eq!(body["stop_sequence"], stop);
+    }
 }
 
 #[tokio::test]

@@ -210,6 +210,8 @@ struct Choice {
     logprobs: Option<Value>,
     /// `stop`, `length`, `tool_calls` or `content_filter`.
     finish_reason: Option<String>,
+    /// The stop sequence that ended the text, as vLLM writes it.
+    stop_reason: Option<String>,
 }
 
 #[derive(ToSchema)]

@@ -44,6 +44,8 @@ pub(super) struct Output {
     pending_tokens: usize,
     reasoning_tokens: usize,
     is_stopped: bool,
+    /// The stop sequence that ended the text.
+    stop_sequence: Option<String>,
 }
 
 impl Output {
@@ -70,6 +72,7 @@ impl Output {
             pending_tokens: 0,
             reasoning_tokens: 0,
             is_stopped: false,
+            stop_sequence: None,
         }
     }
 
@@ -162,8 +165,13 @@ impl Output {
     fn add_content(&mut self, text: &str) {
         let (passed, dropped) = match self.stop.push(text) {
             Filtered::Pass(text) => (text, 0),
-            Filtered::Stopped { text, dropped } => {
+            Filtered::Stopped {
+                text,
+                stop,
+                dropped,
+            } => {
                 self.is_stopped = true;
+                self.stop_sequence = Some(stop);
                 (text, dropped)
             }
         };
@@ -198,8 +206,11 @@ impl Output {
             let rest = self.stop.finish();
             self.send_text(rest, usize::MAX);
         }
-        let reason = match reason {
-            FinishReason::Stop if self.tools.has_calls() => FinishReason::ToolCalls,
+        let stop = self.stop_sequence.take();
+        let reason = match stop.map_or(reason, FinishReason::StopSequence) {
+            FinishReason::Stop | FinishReason::StopSequence(_) if self.tools.has_calls() => {
+                FinishReason::ToolCalls
+            }
             reason => reason,
         };
         self.send(Event::Finish {

@@ -17,6 +17,8 @@ pub(super) enum Filtered {
     /// The last text, possibly empty: a stop sequence follows.
     Stopped {
         text: String,
+        /// The stop sequence.
+        stop: String,
         /// The length of what follows.
         dropped: usize,
     },
@@ -34,12 +36,19 @@ impl StopFilter {
     /// Adds the next piece of text.
     pub(super) fn push(&mut self, piece: &str) -> Filtered {
         self.pending.push_str(piece);
-        let first = self.stops.iter().filter_map(|s| self.pending.find(s)).min();
-        if let Some(at) = first {
+        let found = self.stops.iter();
+        let found = found.filter_map(|stop| Some((self.pending.find(stop)?, stop)));
+        // Of two at the same place, the shorter one is complete first.
+        if let Some((at, stop)) = found.min_by_key(|(at, stop)| (*at, stop.len())) {
+            let stop = stop.clone();
             let dropped = self.pending.len() - at;
             self.pending.truncate(at);
             let text = std::mem::take(&mut self.pending);
-            return Filtered::Stopped { text, dropped };
+            return Filtered::Stopped {
+                text,
+                stop,
+                dropped,
+            };
         }
         let open = self.partial_match_len();
         let rest = self.pending.split_off(self.pending.len() - open);
@@ -72,17 +81,17 @@ mod tests {
 
     use super::*;
 
-    /// The filtered text, and whether it was stopped.
-    fn run(stops: &[String], pieces: &[String]) -> (String, bool) {
+    /// The filtered text, and the stop sequence that ended it.
+    fn run(stops: &[String], pieces: &[String]) -> (String, Option<String>) {
         let mut filter = StopFilter::new(stops.iter().cloned());
         let mut out = String::new();
         for piece in pieces {
             match filter.push(piece) {
                 Filtered::Pass(text) => out.push_str(&text),
-                Filtered::Stopped { text, .. } => return (out + &text, true),
+                Filtered::Stopped { text, stop, .. } => return (out + &text, Some(stop)),
             }
         }
-        (out + &filter.finish(), false)
+        (out + &filter.finish(), None)
     }
 
     #[test]
@@ -100,6 +109,7 @@ mod tests {
         assert_eq!(filter.push("d EN"), Filtered::Pass("ENd ".into()));
         let stopped = Filtered::Stopped {
             text: String::new(),
+            stop: "END".into(),
             dropped: 4,
         };
         assert_eq!(filter.push("D."), stopped);
@@ -118,15 +128,16 @@ mod tests {
             let stops: Vec<String> = (0..round % 4).map(|_| word(1..5)).collect();
             let pieces: Vec<String> = (0..round % 9).map(|_| word(0..6)).collect();
             let whole = pieces.concat();
-            let (text, stopped) = run(&stops, &pieces);
+            let (text, stop) = run(&stops, &pieces);
 
-            assert_eq!(stopped, stops.iter().any(|s| whole.contains(s)));
+            assert_eq!(stop.is_some(), stops.iter().any(|s| whole.contains(s)));
             assert!(whole.starts_with(&text));
             assert!(stops.iter().all(|s| !text.contains(s)));
-            if stopped {
+            if let Some(stop) = stop {
                 // The position may depend on the split only if one stop sequence ends inside
                 // another that starts earlier.
-                assert!(stops.iter().any(|s| whole[text.len()..].starts_with(s)));
+                assert!(whole[text.len()..].starts_with(&stop));
+                assert!(stops.contains(&stop));
             } else {
                 assert_eq!(text, whole);
             }

@@ -41,9 +41,9 @@ impl From<Usage> for UsageBody {
 }
 
 /// OpenAI's name of a finish reason.
-pub(in crate::dialect) fn finish_reason(finish: FinishReason) -> &'static str {
+pub(in crate::dialect) fn finish_reason(finish: &FinishReason) -> &'static str {
     match finish {
-        FinishReason::Stop => "stop",
+        FinishReason::Stop | FinishReason::StopSequence(_) => "stop",
         FinishReason::Length => "length",
         FinishReason::ToolCalls => "tool_calls",
         FinishReason::ContentFilter => "content_filter",

@@ -4,7 +4,7 @@ mod body;
 
 use std::fmt;
 
-use self::body::{ChunkBody, CompletionBody, DeltaBody, LogprobsBody, ToolCallBody};
+use self::body::{ChunkBody, CompletionBody, DeltaBody, LogprobsBody, StopBody, ToolCallBody};
 use crate::{
     chat::{Event, FinishReason, Usage},
     dialect::sse::{EventReader, EventTooLarge},
@@ -65,7 +65,8 @@ pub fn read_completion(body: &[u8]) -> Result<Vec<Event>, ReadError> {
     for choice in body.choices {
         state.delta(choice.index, choice.message, choice.logprobs, &mut events)?;
         let reason = choice.finish_reason.as_deref().unwrap_or("stop");
-        state.finish(choice.index, reason, &mut events)?;
+        let stop = choice.stop_reason.or(choice.matched_stop);
+        state.finish(choice.index, reason, stop, &mut events)?;
     }
     let usage = body.usage.map_or_else(Usage::default, Usage::from);
     events.push(Event::Done(usage));
@@ -146,7 +147,8 @@ impl State {
         for choice in chunk.choices {
             self.delta(choice.index, choice.delta, choice.logprobs, events)?;
             if let Some(reason) = choice.finish_reason {
-                self.finish(choice.index, &reason, events)?;
+                let stop = choice.stop_reason.or(choice.matched_stop);
+                self.finish(choice.index, &reason, stop, events)?;
             }
         }
         Ok(())
@@ -205,6 +207,7 @@ impl State {
         &mut self,
         choice: u32,
         reason: &str,
+        stop: Option<StopBody>,
         events: &mut Vec<Event>,
     ) -> Result<(), ReadError> {
         let state = self.choice(choice)?;
@@ -216,7 +219,10 @@ impl State {
             "tool_calls" | "function_call" => FinishReason::ToolCalls,
             "content_filter" => FinishReason::ContentFilter,
             _ if !state.calls.is_empty() => FinishReason::ToolCalls,
-            _ => FinishReason::Stop,
+            _ => match stop.and_then(StopBody::into_sequence) {
+                Some(stop) => FinishReason::StopSequence(stop),
+                None => FinishReason::Stop,
+            },
         };
         events.push(Event::Finish { choice, reason });
         Ok(())

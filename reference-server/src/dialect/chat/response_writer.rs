@@ -44,7 +44,7 @@ impl ChatWriter {
         index: u32,
         delta: DeltaBody<'_>,
         logprobs: Option<LogprobsBody<'_>>,
-        finish: Option<FinishReason>,
+        finish: Option<&FinishReason>,
         frames: &mut Vec<Frame>,
     ) {
         let choice = ChunkChoiceBody {
@@ -52,6 +52,7 @@ impl ChatWriter {
             delta,
             logprobs,
             finish_reason: finish.map(finish_reason),
+            stop_reason: finish.and_then(stop_reason),
         };
         let usage = self.include_usage.then_some(None);
         frames.push(self.chunk(&[choice], usage));
@@ -79,6 +80,7 @@ impl ChatWriter {
     }
 
     fn choice<'a>(&self, index: usize, choice: &'a Choice) -> ChoiceBody<'a> {
+        let finish = choice.finish.as_ref();
         let has_text = !choice.text.is_empty() || choice.tool_calls.is_empty();
         ChoiceBody {
             index,
@@ -92,8 +94,17 @@ impl ChatWriter {
             logprobs: self
                 .has_logprobs
                 .then(|| LogprobsBody::new(&choice.logprobs)),
-            finish_reason: finish_reason(choice.finish.unwrap_or(FinishReason::Stop)),
+            finish_reason: finish_reason(finish.unwrap_or(&FinishReason::Stop)),
+            stop_reason: finish.and_then(stop_reason),
         }
+    }
+}
+
+/// The stop sequence that ended a choice, as vLLM writes it.
+fn stop_reason(finish: &FinishReason) -> Option<&str> {
+    match finish {
+        FinishReason::StopSequence(stop) => Some(stop),
+        _ => None,
     }
 }
 
@@ -174,7 +185,7 @@ impl ResponseWriter for ChatWriter {
                 self.push(choice, more.into(), None, None, frames);
             }
             Event::Finish { choice, reason } => {
-                self.push(choice, DeltaBody::default(), None, Some(reason), frames);
+                self.push(choice, DeltaBody::default(), None, Some(&reason), frames);
             }
             Event::Done(usage) => self.done(usage, frames),
         }
@@ -201,6 +212,8 @@ struct ChoiceBody<'a> {
     message: AssistantBody<'a>,
     logprobs: Option<LogprobsBody<'a>>,
     finish_reason: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stop_reason: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -258,6 +271,8 @@ struct ChunkChoiceBody<'a> {
     delta: DeltaBody<'a>,
     logprobs: Option<LogprobsBody<'a>>,
     finish_reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stop_reason: Option<&'a str>,
 }
 
 #[derive(Default, Serialize)]

@@ -73,7 +73,9 @@ impl CompletionsWriter {
             index,
             text: &choice.text,
             logprobs: self.logprobs(&choice.logprobs, 0),
-            finish_reason: Some(finish_reason(choice.finish.unwrap_or(FinishReason::Stop))),
+            finish_reason: Some(finish_reason(
+                choice.finish.as_ref().unwrap_or(&FinishReason::Stop),
+            )),
         }
     }
 
@@ -127,7 +129,7 @@ impl ResponseWriter for CompletionsWriter {
                     index: choice,
                     text: "",
                     logprobs: None,
-                    finish_reason: Some(finish_reason(reason)),
+                    finish_reason: Some(finish_reason(&reason)),
                 };
                 self.push(choice, frames);
             }

@@ -14,7 +14,7 @@ pub(super) struct MessageBody<'a> {
     pub(super) model: &'a str,
     pub(super) content: Vec<BlockBody<'a>>,
     pub(super) stop_reason: Option<&'static str>,
-    pub(super) stop_sequence: Option<()>,
+    pub(super) stop_sequence: Option<&'a str>,
     pub(super) usage: UsageBody,
 }
 
@@ -92,12 +92,21 @@ impl From<Usage> for UsageBody {
 }
 
 /// Anthropic's name of a finish reason.
-pub(super) fn stop_reason(finish: FinishReason) -> &'static str {
+pub(super) fn stop_reason(finish: &FinishReason) -> &'static str {
     match finish {
         FinishReason::Stop => "end_turn",
+        FinishReason::StopSequence(_) => "stop_sequence",
         FinishReason::Length => "max_tokens",
         FinishReason::ToolCalls => "tool_use",
         FinishReason::ContentFilter => "refusal",
+    }
+}
+
+/// The stop sequence that ended a message.
+pub(super) fn stop_sequence(finish: &FinishReason) -> Option<&str> {
+    match finish {
+        FinishReason::StopSequence(stop) => Some(stop),
+        _ => None,
     }
 }
 
@@ -120,7 +129,7 @@ pub(super) enum EventBody<'a> {
         index: u32,
     },
     MessageDelta {
-        delta: MessageDelta,
+        delta: MessageDelta<'a>,
         usage: UsageBody,
     },
     MessageStop,
@@ -157,9 +166,9 @@ pub(super) enum DeltaBody<'a> {
 }
 
 #[derive(Serialize)]
-pub(super) struct MessageDelta {
+pub(super) struct MessageDelta<'a> {
     pub(super) stop_reason: &'static str,
-    pub(super) stop_sequence: Option<()>,
+    pub(super) stop_sequence: Option<&'a str>,
 }
 
 #[derive(Serialize)]

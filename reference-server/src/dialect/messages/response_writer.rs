@@ -4,7 +4,7 @@ use stockade_core::refusal::Refusal;
 
 use super::response_body::{
     BlockBody, DeltaBody, ErrorBody, EventBody, Input, MessageBody, MessageDelta, UsageBody,
-    stop_reason,
+    stop_reason, stop_sequence,
 };
 use crate::{
     chat::{Completion, Event, FinishReason, ToolCall, Usage},
@@ -60,7 +60,7 @@ impl MessagesWriter {
     fn message<'a>(
         &'a self,
         content: Vec<BlockBody<'a>>,
-        stop_reason: Option<&'static str>,
+        finish: Option<&'a FinishReason>,
         usage: Usage,
     ) -> MessageBody<'a> {
         MessageBody {
@@ -69,8 +69,8 @@ impl MessagesWriter {
             role: "assistant",
             model: &self.model,
             content,
-            stop_reason,
-            stop_sequence: None,
+            stop_reason: finish.map(stop_reason),
+            stop_sequence: finish.and_then(stop_sequence),
             usage: usage.into(),
         }
     }
@@ -186,8 +186,8 @@ impl MessagesWriter {
             frames,
             &EventBody::MessageDelta {
                 delta: MessageDelta {
-                    stop_reason: stop_reason(self.finish),
-                    stop_sequence: None,
+                    stop_reason: stop_reason(&self.finish),
+                    stop_sequence: stop_sequence(&self.finish),
                 },
                 usage: UsageBody::from(usage),
             },
@@ -200,7 +200,7 @@ impl ResponseWriter for MessagesWriter {
     fn object(&mut self, completion: &Completion) -> Vec<u8> {
         let usage = completion.usage.unwrap_or_default();
         let Some(choice) = completion.choices.first() else {
-            return to_json(&self.message(Vec::new(), Some("end_turn"), usage));
+            return to_json(&self.message(Vec::new(), Some(&FinishReason::Stop), usage));
         };
         let mut content = Vec::new();
         if self.shows_thinking && !choice.reasoning.is_empty() {
@@ -213,8 +213,8 @@ impl ResponseWriter for MessagesWriter {
             content.push(BlockBody::Text { text: &choice.text });
         }
         content.extend(choice.tool_calls.iter().map(BlockBody::tool_use));
-        let reason = stop_reason(choice.finish.unwrap_or(FinishReason::Stop));
-        to_json(&self.message(content, Some(reason), usage))
+        let finish = choice.finish.as_ref().unwrap_or(&FinishReason::Stop);
+        to_json(&self.message(content, Some(finish), usage))
     }
 
     fn start(&mut self, frames: &mut Vec<Frame>) {

@@ -125,7 +125,7 @@ impl ResponsesWriter {
         let reason = match self.finish {
             FinishReason::Length => "max_output_tokens",
             FinishReason::ContentFilter => "content_filter",
-            FinishReason::Stop | FinishReason::ToolCalls => {
+            FinishReason::Stop | FinishReason::StopSequence(_) | FinishReason::ToolCalls => {
                 return self.response("completed", Some(usage));
             }
         };
@@ -244,7 +244,7 @@ impl ResponseWriter for ResponsesWriter {
     fn object(&mut self, completion: &Completion) -> Vec<u8> {
         if let Some(choice) = completion.choices.first() {
             self.items = Item::all(choice);
-            self.finish = choice.finish.unwrap_or(FinishReason::Stop);
+            self.finish = choice.finish.clone().unwrap_or(FinishReason::Stop);
         }
         to_json(&self.ended(completion.usage.unwrap_or_default()))
     }

@@ -240,13 +240,12 @@ fn choice_events(index: u32) -> impl Strategy<Value = Vec<Event>> {
 /// The events of a generation with this number of choices.
 pub(super) fn generation(choices: u32) -> impl Strategy<Value = Vec<Event>> {
     let choice = |index| {
-        let reason = prop::sample::select(
-            &[
-                FinishReason::Stop,
-                FinishReason::Length,
-                FinishReason::ContentFilter,
-            ][..],
-        );
+        let reason = prop_oneof![
+            Just(FinishReason::Stop),
+            text().prop_map(FinishReason::StopSequence),
+            Just(FinishReason::Length),
+            Just(FinishReason::ContentFilter),
+        ];
         (choice_events(index), reason).prop_map(move |(mut events, reason)| {
             let has_calls = events
                 .iter()

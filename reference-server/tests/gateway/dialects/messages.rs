@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use stockade_server::chat::Role;
+use stockade_testkit::scripted_upstream::{Answer, ScriptedUpstream};
 
 use super::{events, success};
 use crate::{
@@ -72,6 +73,33 @@ async fn streams_the_events_of_a_message() {
     );
     assert_eq!(events[3].1["delta"]["text"], "hi");
     assert_eq!(events[5].1["usage"]["output_tokens"], 5);
+}
+
+#[tokio::test]
+async fn names_the_stop_sequence_that_an_upstream_reports() {
+    let upstream = ScriptedUpstream::http1().await;
+    let gateway = Gateway::new(&upstream, "").await;
+    // The second is of an upstream that describes its end in the field of vLLM.
+    for (reported, expected) in [
+        ("END", (json!("stop_sequence"), json!("END"))),
+        ("end_turn", (json!("end_turn"), Value::Null)),
+    ] {
+        let choice = json!({
+            "delta": {"content": "hi"}, "finish_reason": "stop", "stop_reason": reported,
+        });
+        let chunk = json!({"choices": [choice]});
+        upstream.next(Answer::events([format!("data: {chunk}\n\n")]));
+        let request = gateway.post(PATH, &body(json!({"stop_sequences": ["END"]})));
+        let answer = success(request.send().await.unwrap()).await;
+        assert_eq!(answer["content"][0]["text"], "hi");
+        assert_eq!(
+            (
+                answer["stop_reason"].clone(),
+                answer["stop_sequence"].clone()
+            ),
+            expected
+        );
+    }
 }
 
 #[tokio::test]

@@ -65,7 +65,7 @@ async fn ends_before_a_stop_sequence() {
     request.sampling.stop = vec!["not in there".to_owned(), stop.to_owned()];
     let answer = ask(&backend, request).await.unwrap();
     assert_eq!(answer.text, before);
-    assert_eq!(answer.finish, FinishReason::Stop);
+    assert_eq!(answer.finish, FinishReason::StopSequence(stop.to_owned()));
     assert!(answer.usage.completion_tokens < 24);
 }
 

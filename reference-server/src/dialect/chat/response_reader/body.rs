@@ -1,6 +1,6 @@
 //! The objects of an upstream's responses. Unknown fields are ignored.
 
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 use crate::chat::{TokenLogprob, TopLogprob, Usage};
 
@@ -18,6 +18,10 @@ pub(super) struct ChoiceBody {
     pub(super) index: u32,
     pub(super) message: DeltaBody,
     pub(super) finish_reason: Option<String>,
+    /// As vLLM writes it.
+    pub(super) stop_reason: Option<StopBody>,
+    /// As SGLang writes it.
+    pub(super) matched_stop: Option<StopBody>,
     pub(super) logprobs: Option<LogprobsBody>,
 }
 
@@ -36,7 +40,28 @@ pub(super) struct ChunkChoiceBody {
     #[serde(default)]
     pub(super) delta: DeltaBody,
     pub(super) finish_reason: Option<String>,
+    /// As vLLM writes it.
+    pub(super) stop_reason: Option<StopBody>,
+    /// As SGLang writes it.
+    pub(super) matched_stop: Option<StopBody>,
     pub(super) logprobs: Option<LogprobsBody>,
+}
+
+/// What ended a choice: a stop sequence, or the id of a token.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum StopBody {
+    Sequence(String),
+    Other(IgnoredAny),
+}
+
+impl StopBody {
+    pub(super) fn into_sequence(self) -> Option<String> {
+        match self {
+            Self::Sequence(stop) => Some(stop),
+            Self::Other(_) => None,
+        }
+    }
 }
 
 /// A message, or the part of one that a chunk adds.

@@ -79,6 +79,29 @@ fn reads_numbered_and_unnumbered_tool_calls() {
 }
 
 #[test]
+fn reads_the_stop_sequence_of_vllm_and_sglang() {
+    let sequence = FinishReason::StopSequence("END".to_owned());
+    for (fields, expected) in [
+        (r#""stop_reason":"END""#, &sequence),
+        (r#""stop_reason":null,"matched_stop":"END""#, &sequence),
+        // The ids of end tokens.
+        (r#""stop_reason":2"#, &FinishReason::Stop),
+        (r#""matched_stop":151645"#, &FinishReason::Stop),
+        (r#""stop_reason":null"#, &FinishReason::Stop),
+        (r#""stop_reason":{"a":[1]}"#, &FinishReason::Stop),
+    ] {
+        let chunk = format!(r#"{{"choices":[{{"delta":{{}},"finish_reason":"stop",{fields}}}]}}"#);
+        let object = chunk.replace(r#""delta""#, r#""message""#);
+        let streamed = stream(&[&chunk]).unwrap();
+        let read = completion(read_completion(object.as_bytes()).unwrap());
+        for completion in [streamed, read] {
+            let finish = completion.choices[0].finish.as_ref();
+            assert_eq!(finish, Some(expected), "{fields}");
+        }
+    }
+}
+
+#[test]
 fn refuses_other_responses() {
     let big = format!(
         r#"{{"choices":[{{"index":4294967295,"delta":{{"content":"{}"}}}}]}}"#,

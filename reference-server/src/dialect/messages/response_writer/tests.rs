@@ -197,6 +197,36 @@ fn writes_a_message_object() {
 }
 
 #[test]
+fn names_the_stop_sequence_that_ended_the_message() {
+    for (reason, stop_reason, stop_sequence) in [
+        (FinishReason::Stop, "end_turn", Value::Null),
+        (
+            FinishReason::StopSequence("END".to_owned()),
+            "stop_sequence",
+            json!("END"),
+        ),
+    ] {
+        let generation = || {
+            let usage = Event::Done(Usage::new(1, 2));
+            vec![Event::text("hi"), finish(reason.clone()), usage]
+        };
+        let mut completion = Completion::default();
+        for event in generation() {
+            completion.push(event);
+        }
+        let object: Value = serde_json::from_slice(&writer().object(&completion)).unwrap();
+        let events = stream(generation());
+        let start = &events[0]["message"];
+        assert_eq!(start["stop_sequence"], Value::Null);
+        let delta = &events[events.len() - 2]["delta"];
+        for body in [&object, delta] {
+            assert_eq!(body["stop_reason"], stop_reason);
+            assert_eq!(body["stop_sequence"], stop_sequence);
+        }
+    }
+}
+
+#[test]
 fn ends_a_failed_stream_with_an_error() {
     let mut frames = Vec::new();
     writer().fail(

@@ -129,6 +129,11 @@ fn an_object_has_the_output_of_a_stream() {
     for (reason, status, details) in [
         (FinishReason::Stop, "completed", Value::Null),
         (
+            FinishReason::StopSequence("END".to_owned()),
+            "completed",
+            Value::Null,
+        ),
+        (
             FinishReason::Length,
             "incomplete",
             json!({"reason": "max_output_tokens"}),
@@ -140,7 +145,7 @@ fn an_object_has_the_output_of_a_stream() {
         ),
     ] {
         let mut completion = Completion::default();
-        for event in events(reason) {
+        for event in events(reason.clone()) {
             completion.push(event);
         }
         let object: Value = serde_json::from_slice(&writer().object(&completion)).unwrap();

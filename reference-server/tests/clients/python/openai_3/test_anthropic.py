@@ -59,7 +59,8 @@ def test_image(target):
 def test_stop(target):
     text = ask(target, **GREEDY).content[0].text
     stopped = ask(target, **GREEDY, stop_sequences=[text[2:4]])
-    assert stopped.stop_reason != "max_tokens"
+    assert stopped.stop_reason == "stop_sequence"
+    assert stopped.stop_sequence == text[2:4]
     assert all(text[2:4] not in block.text for block in stopped.content)
 
 
