@@ -17,6 +17,7 @@ mod response_body;
 mod shutdown;
 mod sources;
 mod unread_body;
+mod workers;
 
 pub use shutdown::{ShutdownReport, ShutdownSignal};
 pub(crate) use sources::{SourceReport, Sources};
@@ -31,6 +32,7 @@ use crate::{
     tls::WatchedTls,
 };
 use connection::ConnectionLimits;
+use workers::Workers;
 
 /// A server that is bound to its address; [`run`](Self::run) serves requests with a backend.
 pub struct Server {
@@ -44,6 +46,7 @@ pub struct Server {
     api: ApiLimits,
     docs: DocsConfig,
     connections: ConnectionLimits,
+    workers: Workers,
 }
 
 impl Server {
@@ -73,6 +76,8 @@ impl Server {
         let mut sources = Sources::new(fence.clone(), stale);
         tls.iter().for_each(|tls| sources.add(tls.health()));
         let hsts = config.server.tls.as_ref().map_or(0, |tls| tls.hsts_secs);
+        let workers = Workers::start()
+            .map_err(|error| StartError::new(format!("cannot start threads: {error}")))?;
         let headers = SecurityHeadersLayer::new().hsts(seconds(hsts));
         Ok(Self {
             listener,
@@ -101,6 +106,7 @@ impl Server {
                 request_timeout: seconds(config.server.request_timeout_secs.get()),
                 shutdown_grace: seconds(config.server.shutdown_grace_secs),
             },
+            workers,
         })
     }
 
@@ -131,9 +137,15 @@ impl Server {
         };
         let abort = self.layers.deadlines.abort.clone();
         let router = fence::wrap(router, &self.fence, self.layers);
-        let (listener, limits) = (self.listener, self.connections);
         let tls = self.tls.as_ref().map(WatchedTls::tls);
-        let ended = listener::serve(listener, tls.cloned(), router, limits, abort, shutdown).await;
+        let server = listener::Listener {
+            listener: self.listener,
+            tls: tls.cloned(),
+            router,
+            limits: self.connections,
+            workers: self.workers,
+        };
+        let ended = server.serve(abort, shutdown).await;
         let audit = self.fence.audit().clone();
         // A thread of its own writes the records; waiting for it blocks.
         let flushed = tokio::task::spawn_blocking(move || audit.flush(AUDIT_FLUSH_TIMEOUT)).await;

@@ -1,10 +1,10 @@
 //! Accepts connections until the server shuts down.
 
-use std::{io, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
 use axum::Router;
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinSet,
     time::{self, Instant},
@@ -16,6 +16,7 @@ use super::{
     connection::{self, ConnectionLimits},
     handshake,
     shutdown::requested,
+    workers::Workers,
 };
 use crate::tls::SharedTls;
 
@@ -25,60 +26,77 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 /// How long aborted requests may take to send their final error.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Serves until a shutdown is requested, then lets the requests in flight complete within the
-/// grace period, and aborts the rest.
-pub(super) async fn serve(
-    listener: TcpListener,
-    tls: Option<SharedTls>,
-    router: Router,
-    limits: ConnectionLimits,
-    abort: CancellationToken,
-    mut shutdown: watch::Receiver<ShutdownSignal>,
-) -> ShutdownReport {
-    let mut connections = JoinSet::new();
-    let open = metrics::gauge!("stockade_connections");
-    loop {
-        open.set(count(connections.len()));
-        let free = connections.len() < limits.max_connections;
-        tokio::select! {
-            biased;
-            () = requested(&mut shutdown, ShutdownSignal::Graceful) => break,
-            Some(_) = connections.join_next() => {}
-            accepted = listener.accept(), if free => match accepted {
-                Ok((stream, peer)) => {
-                    // Streamed tokens are small and must be sent immediately.
-                    if let Err(error) = stream.set_nodelay(true) {
-                        // The client has already disconnected.
-                        tracing::debug!(%error, "connection ended before it was served");
-                        continue;
+/// A listener, and what serves its connections.
+pub(super) struct Listener {
+    pub(super) listener: TcpListener,
+    pub(super) tls: Option<SharedTls>,
+    pub(super) router: Router,
+    pub(super) limits: ConnectionLimits,
+    pub(super) workers: Workers,
+}
+
+impl Listener {
+    /// Serves until a shutdown is requested, then lets the requests in flight complete within the
+    /// grace period, and aborts the rest.
+    pub(super) async fn serve(
+        self,
+        abort: CancellationToken,
+        mut shutdown: watch::Receiver<ShutdownSignal>,
+    ) -> ShutdownReport {
+        let mut connections = JoinSet::new();
+        let open = metrics::gauge!("stockade_connections");
+        loop {
+            open.set(count(connections.len()));
+            let free = connections.len() < self.limits.max_connections;
+            tokio::select! {
+                biased;
+                () = requested(&mut shutdown, ShutdownSignal::Graceful) => break,
+                Some(_) = connections.join_next() => {}
+                accepted = self.listener.accept(), if free => match accepted {
+                    Ok((stream, peer)) => {
+                        if let Err(error) = self.start(&mut connections, stream, peer, &shutdown) {
+                            // The client has already disconnected.
+                            tracing::debug!(%error, "connection ended before it was served");
+                        }
                     }
-                    let (router, shutdown) = (router.clone(), shutdown.clone());
-                    match &tls {
-                        Some(tls) => connections.spawn(handshake::serve(
-                            tls.acceptor(),
-                            stream,
-                            peer,
-                            router,
-                            limits,
-                            shutdown,
-                        )),
-                        None => connections
-                            .spawn(connection::serve(stream, peer, router, limits, shutdown)),
-                    };
-                }
-                Err(error) if is_connection_error(&error) => {
-                    tracing::debug!(%error, "connection ended before it was accepted");
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept connections; retrying");
-                    time::sleep(ACCEPT_BACKOFF).await;
-                }
-            },
+                    Err(error) if is_connection_error(&error) => {
+                        tracing::debug!(%error, "connection ended before it was accepted");
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept connections; retrying");
+                        time::sleep(ACCEPT_BACKOFF).await;
+                    }
+                },
+            }
+        }
+        // Closes the port: the system refuses new connections, so clients can retry elsewhere.
+        drop(self.listener);
+        drain(connections, self.limits.shutdown_grace, &abort, shutdown).await
+    }
+
+    fn start(
+        &self,
+        connections: &mut JoinSet<()>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        shutdown: &watch::Receiver<ShutdownSignal>,
+    ) -> io::Result<()> {
+        // Streamed tokens are small and must be sent immediately.
+        stream.set_nodelay(true)?;
+        let (router, limits, shutdown) = (self.router.clone(), self.limits, shutdown.clone());
+        match &self.tls {
+            Some(tls) => {
+                let tls = tls.acceptor();
+                let serve =
+                    move |stream| handshake::serve(tls, stream, peer, router, limits, shutdown);
+                self.workers.spawn(connections, stream, serve)
+            }
+            None => {
+                let serve = move |stream| connection::serve(stream, peer, router, limits, shutdown);
+                self.workers.spawn(connections, stream, serve)
+            }
         }
     }
-    // Closes the port: the system refuses new connections, so clients can retry elsewhere.
-    drop(listener);
-    drain(connections, limits.shutdown_grace, &abort, shutdown).await
 }
 
 async fn drain(

@@ -1,4 +1,7 @@
-//! The HTTP client of one upstream: a pool of connections over TCP, TLS or a Unix socket.
+//! The HTTP client of one upstream: pools of connections over TCP, TLS or a Unix socket.
+//!
+//! Each thread has a pool of its own. The threads that serve clients have a runtime each, and a
+//! connection that another one reads would wake both.
 
 use std::{fs, io, path::Path, sync::Arc, time::Duration};
 
@@ -6,7 +9,7 @@ use http::{Request, Uri};
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::{
     client::legacy::{
-        Client, ResponseFuture,
+        Builder, Client, ResponseFuture,
         connect::{Connection, HttpConnector},
     },
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -16,6 +19,7 @@ use rustls::{
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, pem::PemObject},
 };
+use thread_local::ThreadLocal;
 use tokio::net::{TcpStream, UnixStream};
 use tower::{BoxError, Service, service_fn, util::BoxCloneSyncService};
 
@@ -23,11 +27,17 @@ use super::{UpstreamSettings, UpstreamSettingsError, request::OutgoingBody};
 
 /// The client of one upstream.
 pub(super) enum HttpClient {
-    Network(Pool<MaybeHttpsStream<TokioIo<TcpStream>>>),
-    Unix(Pool<TokioIo<UnixStream>>),
+    Network(Pools<MaybeHttpsStream<TokioIo<TcpStream>>>),
+    Unix(Pools<TokioIo<UnixStream>>),
 }
 
-type Pool<S> = Client<BoxCloneSyncService<Uri, S, BoxError>, OutgoingBody>;
+pub(super) struct Pools<S> {
+    builder: Builder,
+    connect: Connect<S>,
+    threads: ThreadLocal<Client<Connect<S>, OutgoingBody>>,
+}
+
+type Connect<S> = BoxCloneSyncService<Uri, S, BoxError>;
 
 /// Below the five seconds after which uvicorn, which serves most models, closes idle connections:
 /// a request on a connection that is being closed fails.
@@ -56,42 +66,64 @@ impl HttpClient {
                 let socket = Arc::clone(&socket);
                 async move { UnixStream::connect(&*socket).await.map(TokioIo::new) }
             });
-            return Ok(Self::Unix(pool(connect, connect_timeout, settings)));
+            return Ok(Self::Unix(Pools::new(connect, connect_timeout, settings)));
         }
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(TCP_KEEPALIVE));
         let connect = HttpsConnector::from((tcp, tls_config(settings)?));
-        Ok(Self::Network(pool(connect, connect_timeout, settings)))
+        Ok(Self::Network(Pools::new(
+            connect,
+            connect_timeout,
+            settings,
+        )))
     }
 
     pub(super) fn request(&self, request: Request<OutgoingBody>) -> ResponseFuture {
         match self {
-            Self::Network(pool) => pool.request(request),
-            Self::Unix(pool) => pool.request(request),
+            Self::Network(pools) => pools.request(request),
+            Self::Unix(pools) => pools.request(request),
         }
     }
 }
 
-fn pool<C, S>(connect: C, timeout: Duration, settings: &UpstreamSettings) -> Pool<S>
+impl<S> Pools<S>
 where
-    C: Service<Uri, Response = S> + Clone + Send + Sync + 'static,
-    C::Error: Into<BoxError>,
-    C::Future: Send + 'static,
     S: Connection + hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
 {
-    // Both connectors are always ready.
-    let connect = service_fn(move |url| {
-        let connecting = connect.clone().call(url);
-        async move {
-            let connected = tokio::time::timeout(timeout, connecting).await;
-            connected.map_err(BoxError::from)?.map_err(Into::into)
+    fn new<C>(connect: C, timeout: Duration, settings: &UpstreamSettings) -> Self
+    where
+        C: Service<Uri, Response = S> + Clone + Send + Sync + 'static,
+        C::Error: Into<BoxError>,
+        C::Future: Send + 'static,
+    {
+        // Both connectors are always ready.
+        let connect = service_fn(move |url| {
+            let connecting = connect.clone().call(url);
+            async move {
+                let connected = tokio::time::timeout(timeout, connecting).await;
+                connected.map_err(BoxError::from)?.map_err(Into::into)
+            }
+        });
+        Self {
+            builder: builder(settings),
+            connect: BoxCloneSyncService::new(connect),
+            threads: ThreadLocal::new(),
         }
-    });
+    }
+
+    fn request(&self, request: Request<OutgoingBody>) -> ResponseFuture {
+        let pool = || self.builder.build(self.connect.clone());
+        self.threads.get_or(pool).request(request)
+    }
+}
+
+fn builder(settings: &UpstreamSettings) -> Builder {
     // As many as requests run: with fewer, a busy upstream gets a new connection for many requests.
     let max_idle = usize::try_from(settings.max_running.get()).unwrap_or(usize::MAX);
-    Client::builder(TokioExecutor::new())
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)
@@ -103,8 +135,8 @@ where
         .http2_initial_stream_window_size(HTTP2_STREAM_WINDOW)
         .http2_initial_connection_window_size(HTTP2_CONNECTION_WINDOW)
         .http2_keep_alive_interval(HTTP2_PING_INTERVAL)
-        .http2_keep_alive_timeout(HTTP2_PING_TIMEOUT)
-        .build(BoxCloneSyncService::new(connect))
+        .http2_keep_alive_timeout(HTTP2_PING_TIMEOUT);
+    builder
 }
 
 /// Mozilla's roots, compiled in, and those of the file.
