@@ -6,7 +6,12 @@ use std::{
 };
 
 use clap::Parser;
+use mimalloc::MiMalloc;
 use stockade_server::Cli;
+
+/// A relayed request has about a hundred allocations; with glibc's, it takes a tenth more CPU.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     match Cli::parse().run() {
