@@ -1,22 +1,30 @@
 //! Reads what the relay needs from server-sent events, and passes their bytes on.
 
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
 use bytes::{Bytes, BytesMut};
-use memchr::{memchr, memmem};
+use memchr::memchr;
 
 use super::usage::{PartialUsage, Reading};
 
 /// The maximum size of an event.
 const MAX_EVENT: usize = 1024 * 1024;
 
+const USAGE: &str = "\"usage\"";
+
 /// The names of fields, and the types of last events, for which an event is parsed.
-const INTERESTING: [&str; 6] = [
-    "\"usage\"",
-    "\"error\"",
-    "\"response.completed\"",
-    "\"response.incomplete\"",
-    "\"response.failed\"",
-    "\"message_stop\"",
-];
+static INTERESTING: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    AhoCorasick::new([
+        USAGE,
+        "\"error\"",
+        "\"response.completed\"",
+        "\"response.incomplete\"",
+        "\"response.failed\"",
+        "\"message_stop\"",
+    ])
+    .expect("six short patterns fit any automaton")
+});
 
 /// Scans a stream. Bytes pass on at the ends of events, so that an error event can follow at any
 /// time.
@@ -24,6 +32,8 @@ const INTERESTING: [&str; 6] = [
 pub(super) struct SseScanner {
     /// The start of an event whose end has not arrived.
     partial: BytesMut,
+    /// What was scanned of it.
+    progress: Progress,
     /// Whether the event with the usage is removed.
     removes_usage: bool,
     pub(super) usage: PartialUsage,
@@ -39,10 +49,22 @@ pub(super) struct SseScanner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct InvalidStream;
 
+/// The scanned part of an event, so that no byte is scanned twice if it arrives in pieces.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    /// The start of the line whose end has not arrived.
+    line: usize,
+    /// Up to here, this line has no end.
+    searched: usize,
+    /// Whether a line asks for the removal of the event.
+    removes: bool,
+}
+
 impl SseScanner {
     pub(super) fn new(removes_usage: bool) -> Self {
         Self {
             partial: BytesMut::new(),
+            progress: Progress::default(),
             removes_usage,
             usage: PartialUsage::default(),
             events: 0,
@@ -57,39 +79,58 @@ impl SseScanner {
     /// # Errors
     /// Returns an error if the stream is invalid; the bytes of this piece are lost.
     pub(super) fn push(&mut self, piece: Bytes) -> Result<Bytes, InvalidStream> {
-        let bytes = if self.partial.is_empty() {
-            piece
-        } else {
-            // Only the new bytes can complete an event.
-            let from = self.partial.len().saturating_sub(2);
-            self.partial.extend_from_slice(&piece);
-            if event_length(&self.partial[from..]).is_none() {
-                return match self.partial.len() {
-                    ..=MAX_EVENT => Ok(Bytes::new()),
-                    _ => Err(InvalidStream),
-                };
-            }
-            self.partial.split().freeze()
-        };
+        if self.partial.is_empty() {
+            let (kept, end) = self.scan(&piece)?;
+            self.partial.extend_from_slice(&piece[end..]);
+            return Ok(kept.unwrap_or_else(|| piece.slice(..end)));
+        }
+        let mut bytes = std::mem::take(&mut self.partial);
+        bytes.extend_from_slice(&piece);
+        let (kept, end) = self.scan(&bytes)?;
+        self.partial = bytes.split_off(end);
+        Ok(kept.unwrap_or_else(|| bytes.freeze()))
+    }
+
+    /// Scans bytes that start with an event, and returns where the last whole event ends, and the
+    /// events to pass on if they are not all.
+    fn scan(&mut self, bytes: &[u8]) -> Result<(Option<Bytes>, usize), InvalidStream> {
         let mut kept = Kept::All;
         let mut start = 0;
-        while let Some(length) = event_length(&bytes[start..]) {
-            let event = start..start + length;
-            match self.scan(&bytes[event.clone()])? {
-                Action::Pass => kept.pass(&bytes[event]),
-                Action::Remove => kept.remove(&bytes[..start]),
+        let Progress {
+            mut line,
+            mut searched,
+            mut removes,
+        } = self.progress;
+        while let Some(length) = memchr(b'\n', &bytes[searched..]) {
+            let end = searched + length;
+            let text = &bytes[line..end];
+            let text = text.strip_suffix(b"\r").unwrap_or(text);
+            line = end + 1;
+            searched = line;
+            if !text.is_empty() {
+                removes |= self.read_line(text)? == Action::Remove;
+                continue;
             }
-            start += length;
+            match removes {
+                true => kept.remove(&bytes[..start]),
+                false => kept.pass(&bytes[start..line]),
+            }
+            start = line;
+            removes = false;
         }
-        let rest = &bytes[start..];
-        if rest.len() > MAX_EVENT {
+        if bytes.len() - start > MAX_EVENT {
             return Err(InvalidStream);
         }
-        self.partial.extend_from_slice(rest);
-        Ok(match kept {
-            Kept::All => bytes.slice(..start),
-            Kept::Some(kept) => kept.freeze(),
-        })
+        self.progress = Progress {
+            line: line - start,
+            searched: bytes.len() - start,
+            removes,
+        };
+        let kept = match kept {
+            Kept::All => None,
+            Kept::Some(kept) => Some(kept.freeze()),
+        };
+        Ok((kept, start))
     }
 
     /// Whether the stream ended inside an event.
@@ -97,37 +138,29 @@ impl SseScanner {
         !self.partial.is_empty()
     }
 
-    fn scan(&mut self, event: &[u8]) -> Result<Action, InvalidStream> {
-        let mut action = Action::Pass;
-        for line in event.split(|byte| *byte == b'\n') {
-            let Some(data) = line.strip_prefix(b"data:") else {
-                continue;
-            };
-            let data = data.trim_ascii();
-            if data.is_empty() {
-                continue;
-            }
-            if data == b"[DONE]" {
-                self.is_complete = true;
-                continue;
-            }
-            if data.first() != Some(&b'{') {
-                return Err(InvalidStream);
-            }
-            self.events += 1;
-            if self.read(data)? == Action::Remove {
-                action = Action::Remove;
-            }
-        }
-        Ok(action)
-    }
-
-    /// Parses the few events that may have a field or type of interest: a text can be equal to one.
-    fn read(&mut self, data: &[u8]) -> Result<Action, InvalidStream> {
-        let has = |name: &str| memmem::find(data, name.as_bytes()).is_some();
-        if !INTERESTING.iter().any(|name| has(name)) {
+    fn read_line(&mut self, line: &[u8]) -> Result<Action, InvalidStream> {
+        let Some(data) = line.strip_prefix(b"data:") else {
+            return Ok(Action::Pass);
+        };
+        let data = data.trim_ascii();
+        if data.is_empty() {
             return Ok(Action::Pass);
         }
+        if data == b"[DONE]" {
+            self.is_complete = true;
+            return Ok(Action::Pass);
+        }
+        if data.first() != Some(&b'{') {
+            return Err(InvalidStream);
+        }
+        self.events += 1;
+        match is_interesting(data) {
+            true => self.parse(data),
+            false => Ok(Action::Pass),
+        }
+    }
+
+    fn parse(&mut self, data: &[u8]) -> Result<Action, InvalidStream> {
         let reading: Reading<'_> = serde_json::from_slice(data).map_err(|_| InvalidStream)?;
         self.is_complete |= reading.is_last();
         self.usage.update(reading.usage());
@@ -137,6 +170,21 @@ impl SseScanner {
             false => Action::Pass,
         })
     }
+}
+
+/// Whether an event may have a field or type of interest: a text can be equal to one. Upstreams
+/// that report the usage at the end have a null in all other events.
+fn is_interesting(data: &[u8]) -> bool {
+    INTERESTING
+        .find_iter(data)
+        .any(|found| found.end() - found.start() != USAGE.len() || !is_null(&data[found.end()..]))
+}
+
+/// Whether what follows the name of a field is a null.
+fn is_null(after_name: &[u8]) -> bool {
+    let after_name = after_name.trim_ascii_start();
+    let value = after_name.strip_prefix(b":");
+    value.is_some_and(|value| value.trim_ascii_start().starts_with(b"null"))
 }
 
 #[derive(PartialEq)]
@@ -162,19 +210,6 @@ impl Kept {
     fn remove(&mut self, before: &[u8]) {
         if let Self::All = self {
             *self = Self::Some(BytesMut::from(before));
-        }
-    }
-}
-
-/// The length of the first event, including the empty line at its end.
-fn event_length(bytes: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    loop {
-        at += memchr(b'\n', &bytes[at..])? + 1;
-        match bytes[at..] {
-            [b'\n', ..] => return Some(at + 1),
-            [b'\r', b'\n', ..] => return Some(at + 2),
-            _ => {}
         }
     }
 }
@@ -216,6 +251,22 @@ mod tests {
         assert_eq!(scanner.usage.complete(), Some(USAGE));
         assert_eq!((scanner.events, scanner.is_complete), (3, true));
         assert!(!scanner.has_error && !scanner.has_partial_event());
+    }
+
+    #[test]
+    fn an_event_that_passes_allocates_nothing() {
+        let mut scanner = SseScanner::new(true);
+        let event = STREAM.split_inclusive("\n\n").next().unwrap();
+        // As hyper reads: parts of one buffer.
+        let mut read = BytesMut::from(event.repeat(3).as_str());
+        let mut frame = || read.split_to(event.len()).freeze();
+        pass(&mut scanner, &[&frame()]);
+        let (first, second) = (frame(), frame());
+        let measured = allocation_counter::measure(|| {
+            assert_eq!(scanner.push(first).unwrap(), event);
+            assert_eq!(scanner.push(second).unwrap(), event);
+        });
+        assert_eq!(measured.count_total, 0);
     }
 
     #[test]
@@ -270,6 +321,22 @@ mod tests {
         let mut scanner = SseScanner::new(false);
         let endless = Bytes::from(vec![b'x'; MAX_EVENT + 1]);
         assert_eq!(scanner.push(endless), Err(InvalidStream));
+    }
+
+    #[test]
+    fn only_null_as_the_usage_is_not_parsed() {
+        for (data, expected) in [
+            (r#"{"usage":null}"#, false),
+            (r#"{"usage" : null}"#, false),
+            (r#"{"usage":{}}"#, true),
+            (r#"{"content":"usage"}"#, true),
+            (r#"{"content":"\"usage\""}"#, false),
+            (r#"{"usage":null,"error":{}}"#, true),
+            (r#"{"usage":null,"type":"message_stop"}"#, true),
+            (r#"{"delta":{}}"#, false),
+        ] {
+            assert_eq!(is_interesting(data.as_bytes()), expected, "{data}");
+        }
     }
 
     proptest! {

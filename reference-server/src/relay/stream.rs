@@ -119,11 +119,14 @@ impl http_body::Body for RelayStream {
             let Some(upstream) = &mut this.upstream else {
                 return Poll::Ready(this.last.take().map(|last| Ok(Frame::data(last))));
             };
-            if let Poll::Ready(refusal) = this.request.cut.as_mut().poll(cx) {
+            let Poll::Ready(frame) = Pin::new(upstream).poll_frame(cx) else {
+                // Only now: each look at a timer costs, and the body checks the deadline of a
+                // stream that never pauses.
+                let refusal = ready!(this.request.cut.as_mut().poll(cx));
                 this.fail(&refusal);
                 continue;
-            }
-            match ready!(Pin::new(upstream).poll_frame(cx)) {
+            };
+            match frame {
                 Some(Ok(frame)) => {
                     // Trailers of an upstream are not passed on.
                     let Ok(piece) = frame.into_data() else {
