@@ -2,7 +2,8 @@
 //!
 //! Closed, it lets all requests pass. After failures in a row, or too many among the latest
 //! requests, it opens and refuses all. After some time it lets one trial pass, which closes it or
-//! opens it for twice as long.
+//! opens it for twice as long. A trial that decides nothing in that time does not block the others
+//! for longer: another one passes, and the first that decides counts.
 
 use std::time::Duration;
 
@@ -47,7 +48,7 @@ pub(super) struct Breaker {
 enum State {
     Closed { in_a_row: u32, latest: Latest },
     Open { until: Instant },
-    HalfOpen,
+    HalfOpen { next_trial: Instant },
 }
 
 /// Permission for one request; its result goes to [`Breaker::record`].
@@ -68,7 +69,7 @@ impl Breaker {
         Self {
             settings,
             state: State::closed(),
-            next_open_for: settings.open_for,
+            next_open_for: settings.open_for.min(settings.max_open_for),
             epoch: 0,
         }
     }
@@ -77,7 +78,7 @@ impl Breaker {
         match self.state {
             State::Closed { .. } => BreakerState::Closed,
             State::Open { .. } => BreakerState::Open,
-            State::HalfOpen => BreakerState::HalfOpen,
+            State::HalfOpen { .. } => BreakerState::HalfOpen,
         }
     }
 
@@ -87,7 +88,7 @@ impl Breaker {
         match self.state {
             State::Closed { .. } => Some(Duration::ZERO),
             State::Open { until } => Some(until.saturating_duration_since(now)),
-            State::HalfOpen => None,
+            State::HalfOpen { next_trial } => (next_trial <= now).then_some(Duration::ZERO),
         }
     }
 
@@ -96,8 +97,18 @@ impl Breaker {
         if self.refuses_for(now) != Some(Duration::ZERO) {
             return None;
         }
-        if matches!(self.state, State::Open { .. }) {
-            self.change(State::HalfOpen);
+        match self.state {
+            State::Closed { .. } => {}
+            State::Open { .. } => {
+                let next_trial = now + self.next_open_for;
+                self.change(State::HalfOpen { next_trial });
+            }
+            State::HalfOpen { .. } => {
+                self.back_off();
+                let next_trial = now + self.next_open_for;
+                // The same epoch: the earlier trial may still decide.
+                self.state = State::HalfOpen { next_trial };
+            }
         }
         Some(Pass(self.epoch))
     }
@@ -122,13 +133,13 @@ impl Breaker {
                     self.open(now, random);
                 }
             }
-            (State::HalfOpen, Health::Success) => {
-                self.next_open_for = self.settings.open_for;
+            (State::HalfOpen { .. }, Health::Success) => {
+                self.next_open_for = self.settings.open_for.min(self.settings.max_open_for);
                 self.change(State::closed());
             }
-            (State::HalfOpen, Health::Failure) => self.open(now, random),
+            (State::HalfOpen { .. }, Health::Failure) => self.open(now, random),
             // The trial decided nothing: the next request is another one.
-            (State::HalfOpen, Health::Unknown) => self.change(State::Open { until: now }),
+            (State::HalfOpen { .. }, Health::Unknown) => self.change(State::Open { until: now }),
             (State::Open { .. }, _) | (State::Closed { .. }, Health::Unknown) => {}
         }
     }
@@ -136,10 +147,18 @@ impl Breaker {
     /// Opens for between one and one and a quarter of the time, so that several gateways do not
     /// try at once.
     fn open(&mut self, now: Instant, random: f64) {
-        let open_for = self.next_open_for.min(self.settings.max_open_for);
-        self.next_open_for = open_for.saturating_mul(2).min(self.settings.max_open_for);
+        let open_for = self.back_off();
         let until = now + open_for + open_for.mul_f64(random / 4.0);
         self.change(State::Open { until });
+    }
+
+    /// Doubles the time of the next failure, and returns that of this one.
+    fn back_off(&mut self) -> Duration {
+        let doubled = self.next_open_for.saturating_mul(2);
+        std::mem::replace(
+            &mut self.next_open_for,
+            doubled.min(self.settings.max_open_for),
+        )
     }
 
     fn change(&mut self, state: State) {
@@ -265,6 +284,39 @@ mod tests {
     }
 
     #[test]
+    fn allows_another_trial_when_one_hangs() {
+        let (mut breaker, start) = breaker();
+        fail(&mut breaker, 5, start);
+        let mut now = start + 5 * SECOND;
+        let hangs = breaker.admit(now).unwrap();
+        for wait in [10, 20, 40, 60, 60] {
+            let early = now + wait * SECOND - Duration::from_millis(1);
+            assert!(breaker.admit(early).is_none(), "{wait}");
+            now += wait * SECOND;
+            assert_eq!(breaker.refuses_for(now), Some(Duration::ZERO));
+            assert_eq!(breaker.admit(now), Some(hangs), "{wait}");
+            assert!(breaker.admit(now).is_none(), "one at a time");
+        }
+        breaker.record(hangs, Health::Success, now, 0.0);
+        assert_eq!(breaker.state(), BreakerState::Closed);
+        fail(&mut breaker, 5, now);
+        assert_eq!(breaker.refuses_for(now), Some(5 * SECOND), "starts over");
+    }
+
+    #[test]
+    fn the_first_trial_that_decides_counts() {
+        let (mut breaker, start) = breaker();
+        fail(&mut breaker, 5, start);
+        let hangs = breaker.admit(start + 5 * SECOND).unwrap();
+        let now = start + 15 * SECOND;
+        let other = breaker.admit(now).unwrap();
+        breaker.record(other, Health::Failure, now, 0.0);
+        assert_eq!(breaker.refuses_for(now), Some(20 * SECOND));
+        breaker.record(hangs, Health::Success, now, 0.0);
+        assert_eq!(breaker.state(), BreakerState::Open);
+    }
+
+    #[test]
     fn allows_another_trial_after_one_that_decided_nothing() {
         let (mut breaker, now) = breaker();
         fail(&mut breaker, 5, now);
@@ -309,7 +361,7 @@ mod tests {
     proptest! {
         #[test]
         fn never_refuses_for_longer_than_the_maximum_and_its_jitter(
-            events in prop::collection::vec((health(), 0u64..20, 0.0f64..1.0), 0..200),
+            events in prop::collection::vec((health(), 0u64..20, 0.0f64..1.0, any::<bool>()), 0..200),
             in_a_row in 1u32..8,
             window in 1u32..100,
         ) {
@@ -319,19 +371,20 @@ mod tests {
                 ..BreakerSettings::default()
             };
             let (mut breaker, mut now) = (Breaker::new(settings), Instant::now());
-            for (health, seconds, random) in events {
+            for (health, seconds, random, hangs) in events {
                 now += Duration::from_secs(seconds);
                 let before = breaker.state();
                 if let Some(pass) = breaker.admit(now) {
                     prop_assert_ne!(breaker.state(), BreakerState::Open);
-                    breaker.record(pass, health, now, random);
-                    // A trial never stays undecided.
-                    prop_assert_ne!(breaker.state(), BreakerState::HalfOpen);
+                    if !hangs {
+                        breaker.record(pass, health, now, random);
+                        prop_assert_ne!(breaker.state(), BreakerState::HalfOpen);
+                    }
                 } else {
-                    prop_assert_eq!(before, BreakerState::Open);
+                    prop_assert_ne!(before, BreakerState::Closed);
                 }
-                let wait = breaker.refuses_for(now).unwrap();
-                prop_assert!(wait <= settings.max_open_for.mul_f64(1.25));
+                let longest = settings.max_open_for.mul_f64(1.25);
+                prop_assert_eq!(breaker.refuses_for(now + longest), Some(Duration::ZERO));
             }
         }
     }
