@@ -192,10 +192,14 @@ impl UsageMeter {
         let Some(context) = &self.0 else { return };
         let used = context.usage().unwrap_or_default();
         let delivered = delivered.min(used.completion_tokens);
-        context.set_usage(stockade_core::llm::TokenUsage {
+        let charged = stockade_core::llm::TokenUsage {
             prompt_tokens: if delivered > 0 { used.prompt_tokens } else { 0 },
             completion_tokens: delivered,
-        });
+        };
+        match context.is_usage_estimated() {
+            true => context.set_estimated_usage(charged),
+            false => context.set_usage(charged),
+        }
         context.final_usage();
     }
 }

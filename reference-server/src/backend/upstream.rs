@@ -14,7 +14,7 @@ use crate::{
     chat::{ChatRequest, Event, FinishReason, Usage},
     dialect::chat::{ReadError, ResponseReader, write_request},
     relay::{
-        RequestScan, error_response, fairness_key, invalid_response, request_headers,
+        RequestScan, error_response, fairness_key, has_type, invalid_response, request_headers,
         upstream_refusal,
     },
     upstream::{GroupStatus, RequestBody, UpstreamBody, UpstreamGroup, UpstreamRequest},
@@ -127,6 +127,9 @@ impl Upstream {
         let response = response.map_err(|error| refused(upstream_refusal(&error)))?;
         if !response.status.is_success() {
             return Err(refused(error_response(response).await));
+        }
+        if !has_type(&response.headers, "text/event-stream") {
+            return Err(refused(invalid_response()));
         }
         let events = Events {
             body: response.body,

@@ -84,7 +84,7 @@ fn is_traceparent(value: &HeaderValue) -> bool {
 }
 
 /// Whether a response has a body of this type.
-pub(super) fn has_type(headers: &HeaderMap, essence: &str) -> bool {
+pub(crate) fn has_type(headers: &HeaderMap, essence: &str) -> bool {
     let value = headers.get(CONTENT_TYPE).map_or(&b""[..], |v| v.as_bytes());
     let actual = value.split(|byte| *byte == b';').next().unwrap_or_default();
     actual.trim_ascii().eq_ignore_ascii_case(essence.as_bytes())

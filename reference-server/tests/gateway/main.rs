@@ -4,6 +4,7 @@
 
 mod dialects;
 mod docs;
+mod faults;
 mod gateway;
 mod metrics;
 mod relay;
