@@ -100,7 +100,15 @@ pub(in crate::dialect) fn stream_options(
 }
 
 fn read_sampling(body: &mut ChatBody<'_>, limits: ChatLimits) -> Result<Sampling, Refusal> {
-    let penalty = |param, value| sampling::within(param, value, -2.0..=2.0);
+    let parameters = sampling::Parameters {
+        temperature: body.temperature,
+        top_p: body.top_p,
+        top_k: body.top_k,
+        min_p: body.min_p,
+        frequency_penalty: body.frequency_penalty,
+        presence_penalty: body.presence_penalty,
+        repetition_penalty: body.repetition_penalty,
+    };
     let (param, asked) = match (body.max_completion_tokens, body.max_tokens) {
         (Some(_), Some(_)) => {
             let text = "it is an alias of `max_completion_tokens`: send only one of them";
@@ -111,21 +119,11 @@ fn read_sampling(body: &mut ChatBody<'_>, limits: ChatLimits) -> Result<Sampling
     };
     Ok(Sampling {
         max_tokens: limits.max_tokens(param, asked)?,
-        temperature: sampling::within("temperature", body.temperature, 0.0..=2.0)?,
-        top_p: sampling::positive("top_p", body.top_p, 1.0)?,
-        top_k: sampling::top_k("top_k", body.top_k)?,
-        min_p: sampling::within("min_p", body.min_p, 0.0..=1.0)?,
-        frequency_penalty: penalty("frequency_penalty", body.frequency_penalty)?,
-        presence_penalty: penalty("presence_penalty", body.presence_penalty)?,
-        repetition_penalty: sampling::positive(
-            "repetition_penalty",
-            body.repetition_penalty,
-            10.0,
-        )?,
         logit_bias: logit_bias(body.logit_bias.take())?,
         // Any integer is a seed; negative ones are reinterpreted as unsigned.
         seed: body.seed.map(i64::cast_unsigned),
         stop: sampling::stop("stop", stop_sequences(body.stop.take()))?,
+        ..parameters.read(2.0)?
     })
 }
 

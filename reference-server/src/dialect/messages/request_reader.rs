@@ -57,13 +57,16 @@ fn convert(
         .stop_sequences
         .take()
         .map_or_else(Vec::new, |stops| stops.0);
+    let parameters = sampling::Parameters {
+        temperature: body.temperature,
+        top_p: body.top_p,
+        top_k: body.top_k,
+        ..sampling::Parameters::default()
+    };
     let sampling = Sampling {
         max_tokens: limits.max_tokens("max_tokens", body.max_tokens)?,
-        temperature: sampling::within("temperature", body.temperature, 0.0..=1.0)?,
-        top_p: sampling::positive("top_p", body.top_p, 1.0)?,
-        top_k: sampling::top_k("top_k", body.top_k)?,
         stop: sampling::stop("stop_sequences", stops)?,
-        ..Sampling::default()
+        ..parameters.read(1.0)?
     };
     let tools = convert_tools(body.tools.take().map_or_else(Vec::new, |tools| tools.0))?;
     let (tool_choice, parallel_tool_calls) = tool_choice(body.tool_choice.take())?;

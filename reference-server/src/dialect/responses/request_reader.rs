@@ -86,18 +86,17 @@ pub(in crate::dialect) fn read(
 }
 
 fn read_sampling(body: &ResponsesBody<'_>, limits: ChatLimits) -> Result<Sampling, Refusal> {
+    let parameters = sampling::Parameters {
+        temperature: body.temperature,
+        top_p: body.top_p,
+        top_k: body.top_k,
+        min_p: body.min_p,
+        repetition_penalty: body.repetition_penalty,
+        ..sampling::Parameters::default()
+    };
     Ok(Sampling {
         max_tokens: limits.max_tokens("max_output_tokens", body.max_output_tokens)?,
-        temperature: sampling::within("temperature", body.temperature, 0.0..=2.0)?,
-        top_p: sampling::positive("top_p", body.top_p, 1.0)?,
-        top_k: sampling::top_k("top_k", body.top_k)?,
-        min_p: sampling::within("min_p", body.min_p, 0.0..=1.0)?,
-        repetition_penalty: sampling::positive(
-            "repetition_penalty",
-            body.repetition_penalty,
-            10.0,
-        )?,
-        ..Sampling::default()
+        ..parameters.read(2.0)?
     })
 }
 
