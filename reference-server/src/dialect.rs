@@ -36,7 +36,7 @@ pub(crate) use limits::ChatLimits;
 pub(crate) use refusals::missing;
 pub(crate) use request::{DialectRequest, ReadContext};
 pub(crate) use response::{Frame, ResponseHead, ResponseWriter};
-pub(crate) use unknown_fields::IGNORED_HEADER;
+pub(crate) use unknown_fields::{IGNORED_HEADER, is_plain, nearest, unknown_parameter};
 
 /// The API that a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,18 @@ impl Dialect {
             Self::Messages => RelayApi::Messages,
             Self::CountTokens => RelayApi::CountTokens,
         }
+    }
+
+    /// The names of the fields that a request may have here, with those that are refused as
+    /// unsupported.
+    pub(crate) fn known_fields(self) -> impl Iterator<Item = &'static str> {
+        let rules = match self {
+            Self::Chat => &chat::FIELD_RULES,
+            Self::Completions => &completions::FIELD_RULES,
+            Self::Responses => &responses::FIELD_RULES,
+            Self::Messages | Self::CountTokens => &messages::FIELD_RULES,
+        };
+        rules.names().chain(extensions::NAMES.iter().copied())
     }
 
     /// Reads a request, and validates everything that needs neither the model nor a decoder.

@@ -10,7 +10,7 @@ use self::body::CompletionsBody;
 use super::field_rules::{FieldRules, NO_DEFAULTS};
 
 /// The other fields of a request.
-const FIELD_RULES: FieldRules = FieldRules {
+pub(super) const FIELD_RULES: FieldRules = FieldRules {
     own: CompletionsBody::FIELDS,
     ignored: &["user"],
     unsupported: &[("echo", NO_DEFAULTS), ("suffix", NO_DEFAULTS)],

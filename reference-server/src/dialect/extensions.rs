@@ -6,7 +6,7 @@
 /// The extensions of vLLM, SGLang, llama.cpp and TGI that affect only the request itself and
 /// neither the server nor the format of the response. Those that the canonical request has
 /// (`top_k`, `min_p`, `repetition_penalty`) are not listed.
-const NAMES: &[&str] = &[
+pub(super) const NAMES: &[&str] = &[
     "add_generation_prompt",
     "allowed_token_ids",
     "bad_words",

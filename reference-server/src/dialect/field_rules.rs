@@ -61,7 +61,7 @@ impl FieldRules {
     }
 
     /// The names of all known fields.
-    fn names(&self) -> impl Iterator<Item = &'static str> {
+    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
         let unsupported = self.unsupported.iter().map(|(name, _)| *name);
         self.own
             .iter()

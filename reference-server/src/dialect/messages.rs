@@ -13,7 +13,7 @@ use self::body::MessagesBody;
 use super::field_rules::{FieldRules, NO_DEFAULTS};
 
 /// The other fields of a request.
-const FIELD_RULES: FieldRules = FieldRules {
+pub(super) const FIELD_RULES: FieldRules = FieldRules {
     own: MessagesBody::FIELDS,
     ignored: &["inference_geo", "metadata", "service_tier"],
     unsupported: &[

@@ -15,7 +15,7 @@ use super::{
 };
 
 /// The other fields of a request.
-const FIELD_RULES: FieldRules = FieldRules {
+pub(super) const FIELD_RULES: FieldRules = FieldRules {
     own: ResponsesBody::FIELDS,
     ignored: &[
         "include",

@@ -97,21 +97,30 @@ fn refuse(name: &str, path: &str, known: impl Iterator<Item = &'static str>) -> 
             path => refusal.with_param(path.to_owned()),
         };
     }
-    let nearest = known
-        .map(|known| (strsim::osa_distance(name, known), known))
-        .min()
-        .filter(|(distance, _)| *distance <= 2);
-    let hint = nearest.map_or(String::new(), |(_, known)| {
-        format!("; did you mean `{known}`?")
-    });
-    let param = join(path, name);
-    invalid(format!("unknown parameter: `{param}`{hint}"))
+    unknown_parameter(join(path, name), nearest(name, known))
+}
+
+/// The known name that an unknown one misspells, if there is one.
+pub(crate) fn nearest(
+    name: &str,
+    known: impl Iterator<Item = &'static str>,
+) -> Option<&'static str> {
+    let distances = known.map(|known| (strsim::osa_distance(name, known), known));
+    let (distance, known) = distances.min()?;
+    (distance <= 2).then_some(known)
+}
+
+/// The refusal of an unknown field.
+pub(crate) fn unknown_parameter(param: String, meant: Option<&str>) -> Refusal {
+    let hint = meant.map_or(String::new(), |meant| format!("; did you mean `{meant}`?"));
+    let text = format!("unknown parameter: `{param}`{hint}");
+    Refusal::new(RefusalKind::Invalid, text)
         .with_code("UNKNOWN_PARAMETER")
         .with_param(param)
 }
 
 /// Whether a name is safe to repeat in headers, logs and terminals.
-fn is_plain(name: &str) -> bool {
+pub(crate) fn is_plain(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(plain)
 }

@@ -1,103 +1,45 @@
 //! Finds misspelt fields. An upstream has fields that this server does not know, so only names
 //! that almost match a known one are refused.
 
-use stockade_core::refusal::{Refusal, RefusalKind};
+use stockade_core::refusal::Refusal;
 
 use super::RelayApi;
-
-/// The fields of OpenAI's chat and completions that an extension is unlikely to imitate.
-const CHAT: &[&str] = &[
-    "messages",
-    "prompt",
-    "max_tokens",
-    "max_completion_tokens",
-    "temperature",
-    "top_p",
-    "frequency_penalty",
-    "presence_penalty",
-    "logit_bias",
-    "logprobs",
-    "top_logprobs",
-    "response_format",
-    "stream_options",
-    "tool_choice",
-    "parallel_tool_calls",
-    "reasoning_effort",
-    "service_tier",
-    "modalities",
-    "metadata",
-    "suffix",
-    "best_of",
-    "repetition_penalty",
-    "min_tokens",
-    "chat_template_kwargs",
-];
-
-const RESPONSES: &[&str] = &[
-    "input",
-    "instructions",
-    "max_output_tokens",
-    "max_tool_calls",
-    "temperature",
-    "top_p",
-    "tool_choice",
-    "parallel_tool_calls",
-    "previous_response_id",
-    "reasoning",
-    "truncation",
-    "metadata",
-    "include",
-    "background",
-    "top_logprobs",
-];
-
-const MESSAGES: &[&str] = &[
-    "messages",
-    "max_tokens",
-    "system",
-    "stop_sequences",
-    "temperature",
-    "top_k",
-    "top_p",
-    "tool_choice",
-    "thinking",
-    "metadata",
-    "service_tier",
-];
+use crate::dialect::{Dialect, is_plain, nearest, unknown_parameter};
 
 const EMBEDDINGS: &[&str] = &["input", "dimensions", "encoding_format"];
 
-/// The minimum length of a name for which a suggestion is safe.
+/// The minimum length of both names: shorter ones resemble each other by chance, such as `model`
+/// and `models`.
 const MIN_LENGTH: usize = 6;
-/// The maximum length of a name that an error repeats.
-const MAX_LENGTH: usize = 64;
 
 /// Refuses the first name that is almost, but not quite, that of a known field.
 pub(super) fn check<'a>(
     names: impl Iterator<Item = &'a str>,
     api: RelayApi,
 ) -> Result<(), Refusal> {
-    let known = match api {
-        RelayApi::Chat | RelayApi::Completions => CHAT,
-        RelayApi::Responses => RESPONSES,
-        RelayApi::Messages | RelayApi::CountTokens => MESSAGES,
-        RelayApi::Embeddings => EMBEDDINGS,
-        RelayApi::Rerank | RelayApi::Tokenize => return Ok(()),
-    };
     for name in names {
-        let is_plain = name
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-        if known.contains(&name) || !(MIN_LENGTH..=MAX_LENGTH).contains(&name.len()) || !is_plain {
+        if name.len() < MIN_LENGTH || !is_plain(name) || known(api).any(|known| known == name) {
             continue;
         }
-        let misspells = |known: &&&str| strsim::osa_distance(name, known) <= 2;
-        if let Some(meant) = known.iter().find(misspells) {
-            let text = format!("unknown parameter: `{name}`; did you mean `{meant}`?");
-            return Err(Refusal::new(RefusalKind::Invalid, text)
-                .with_code("UNKNOWN_PARAMETER")
-                .with_param(name.to_owned()));
+        let candidates = known(api).filter(|known| known.len() >= MIN_LENGTH);
+        if let Some(meant) = nearest(name, candidates) {
+            return Err(unknown_parameter(name.to_owned(), Some(meant)));
         }
     }
     Ok(())
+}
+
+/// The fields of an API that this server knows.
+fn known(api: RelayApi) -> impl Iterator<Item = &'static str> {
+    let (dialect, others) = match api {
+        RelayApi::Chat => (Some(Dialect::Chat), &[][..]),
+        RelayApi::Completions => (Some(Dialect::Completions), &[][..]),
+        RelayApi::Responses => (Some(Dialect::Responses), &[][..]),
+        RelayApi::Messages => (Some(Dialect::Messages), &[][..]),
+        RelayApi::CountTokens => (Some(Dialect::CountTokens), &[][..]),
+        RelayApi::Embeddings => (None, EMBEDDINGS),
+        RelayApi::Rerank | RelayApi::Tokenize => (None, &[][..]),
+    };
+    let dialect = dialect.into_iter().flat_map(Dialect::known_fields);
+    dialect.chain(others.iter().copied())
 }

@@ -242,6 +242,11 @@ mod tests {
             "chat_template_kwargs",
             "vendor_option",
             "x",
+            // Of vLLM, llama.cpp and OpenRouter.
+            "min_tokens",
+            "prompt_logprobs",
+            "cache_prompt",
+            "models",
         ] {
             scan(&format!(r#"{{"model":"a","{field}":1}}"#));
         }
