@@ -2,29 +2,26 @@
 
 use std::sync::LazyLock;
 
-use aho_corasick::AhoCorasick;
 use bytes::{Bytes, BytesMut};
-use memchr::memchr;
+use memchr::{memchr, memmem::Finder};
 
 use super::usage::{PartialUsage, Reading};
 
 /// The maximum size of an event.
 const MAX_EVENT: usize = 1024 * 1024;
 
-const USAGE: &str = "\"usage\"";
-
-/// The names of fields, and the types of last events, for which an event is parsed.
-static INTERESTING: LazyLock<AhoCorasick> = LazyLock::new(|| {
-    AhoCorasick::new([
-        USAGE,
+/// What only the few events have that are parsed; a text can be equal to the type of a last event.
+static INTERESTING: LazyLock<[Finder<'static>; 5]> = LazyLock::new(|| {
+    [
         "\"error\"",
         "\"response.completed\"",
         "\"response.incomplete\"",
         "\"response.failed\"",
         "\"message_stop\"",
-    ])
-    .expect("six short patterns fit any automaton")
+    ]
+    .map(Finder::new)
 });
+static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"usage\""));
 
 /// Scans a stream. Bytes pass on at the ends of events, so that an error event can follow at any
 /// time.
@@ -172,19 +169,18 @@ impl SseScanner {
     }
 }
 
-/// Whether an event may have a field or type of interest: a text can be equal to one. Upstreams
-/// that report the usage at the end have a null in all other events.
+/// Whether an event may have a usage, an error or the type of a last event.
 fn is_interesting(data: &[u8]) -> bool {
-    INTERESTING
-        .find_iter(data)
-        .any(|found| found.end() - found.start() != USAGE.len() || !is_null(&data[found.end()..]))
+    has_usage(data) || INTERESTING.iter().any(|name| name.find(data).is_some())
 }
 
-/// Whether what follows the name of a field is a null.
-fn is_null(after_name: &[u8]) -> bool {
-    let after_name = after_name.trim_ascii_start();
-    let value = after_name.strip_prefix(b":");
-    value.is_some_and(|value| value.trim_ascii_start().starts_with(b"null"))
+/// Whether an event has a usage. Some upstreams write a null in all events but one.
+fn has_usage(data: &[u8]) -> bool {
+    USAGE.find_iter(data).any(|at| {
+        let after_name = data[at + USAGE.needle().len()..].trim_ascii_start();
+        let value = after_name.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
+        value.is_some_and(|value| !value.starts_with(b"null"))
+    })
 }
 
 #[derive(PartialEq)]
@@ -329,7 +325,8 @@ mod tests {
             (r#"{"usage":null}"#, false),
             (r#"{"usage" : null}"#, false),
             (r#"{"usage":{}}"#, true),
-            (r#"{"content":"usage"}"#, true),
+            (r#"{"content":"usage"}"#, false),
+            (r#"{"content":"message_stop"}"#, true),
             (r#"{"content":"\"usage\""}"#, false),
             (r#"{"usage":null,"error":{}}"#, true),
             (r#"{"usage":null,"type":"message_stop"}"#, true),
