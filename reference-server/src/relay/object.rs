@@ -8,7 +8,7 @@ use stockade_core::{context::RequestContext, llm::TokenUsage, refusal::Refusal};
 use super::{
     error::{invalid_response, upstream_refusal},
     headers,
-    usage::Reading,
+    usage::{Reading, estimated_completion},
 };
 use crate::upstream::UpstreamResponse;
 
@@ -33,7 +33,7 @@ pub(super) async fn respond(
         Some(usage) => context.set_usage(usage),
         None => context.set_estimated_usage(usage.or_estimate(TokenUsage {
             prompt_tokens: prompt_estimate,
-            completion_tokens: reading.estimated_completion(),
+            completion_tokens: estimated_completion(&object),
         })),
     }
     let json = HeaderValue::from_static("application/json");

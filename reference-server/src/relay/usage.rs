@@ -21,8 +21,9 @@ pub(super) struct Reading<'a> {
     /// Null in successful Responses objects.
     #[serde(default)]
     pub(super) error: Option<IgnoredAny>,
-    #[serde(default, borrow)]
-    choices: Option<Vec<Choice<'a>>>,
+    /// Only counted.
+    #[serde(default)]
+    choices: Option<Vec<IgnoredAny>>,
 }
 
 #[derive(Deserialize)]
@@ -39,6 +40,13 @@ struct UsageObject {
     completion_tokens: Option<u64>,
     #[serde(default)]
     total_tokens: Option<u64>,
+}
+
+/// The texts of a response.
+#[derive(Deserialize)]
+struct Texts<'a> {
+    #[serde(default, borrow)]
+    choices: Option<Vec<Choice<'a>>>,
 }
 
 #[derive(Deserialize)]
@@ -120,23 +128,26 @@ impl Reading<'_> {
     pub(super) fn is_usage_only(&self) -> bool {
         self.usage.is_some() && self.choices.as_ref().is_some_and(Vec::is_empty)
     }
+}
 
-    /// An estimate of the completion's tokens from its text: three bytes are a token.
-    pub(super) fn estimated_completion(&self) -> u64 {
-        let choices = self.choices.iter().flatten();
-        let texts = choices.flat_map(|choice| {
-            let message = choice.message.as_ref();
-            [
-                choice.text.as_deref(),
-                message.and_then(|message| message.content.as_deref()),
-                message.and_then(|message| message.reasoning_content.as_deref()),
-            ]
-        });
-        texts
-            .flatten()
-            .map(|text| text.len().div_ceil(3) as u64)
-            .sum()
-    }
+/// An estimate of the tokens of a completion from its texts, for a response without a usage: three
+/// bytes are a token.
+pub(super) fn estimated_completion(response: &[u8]) -> u64 {
+    // A response whose choices are of another form has no texts.
+    let texts: Option<Texts<'_>> = serde_json::from_slice(response).ok();
+    let choices = texts.and_then(|texts| texts.choices).unwrap_or_default();
+    let texts = choices.iter().flat_map(|choice| {
+        let message = choice.message.as_ref();
+        [
+            choice.text.as_deref(),
+            message.and_then(|message| message.content.as_deref()),
+            message.and_then(|message| message.reasoning_content.as_deref()),
+        ]
+    });
+    texts
+        .flatten()
+        .map(|text| text.len().div_ceil(3) as u64)
+        .sum()
 }
 
 #[cfg(test)]
@@ -185,8 +196,8 @@ mod tests {
     #[test]
     fn estimates_a_completion_by_its_texts() {
         let json = r#"{"choices":[{"message":{"content":"12345\n"}},{"text":"x"}]}"#;
-        assert_eq!(read(json).estimated_completion(), 3);
+        assert_eq!(estimated_completion(json.as_bytes()), 3);
         let tool_call = r#"{"choices":[{"message":{"content":null}}]}"#;
-        assert_eq!(read(tool_call).estimated_completion(), 0);
+        assert_eq!(estimated_completion(tool_call.as_bytes()), 0);
     }
 }
