@@ -3,7 +3,7 @@
 //! The layers are applied with [`Router::layer`], so that each of them sees the matched route.
 //! Routes without a rule in [`rules`] are denied.
 
-use std::io;
+use std::{collections::HashMap, io};
 
 use axum::{Router, body::Body, middleware};
 use http::{HeaderValue, Request, header::CACHE_CONTROL};
@@ -36,13 +36,16 @@ pub(crate) struct ServerLayers {
 }
 
 /// Builds the fence. The server supplies the scopes and body rules of its routes, unless the
-/// configuration has a `[[routes]]` table.
+/// configuration has a `[[routes]]` table. `max_tokens` has the defaults of models, by name.
 pub(crate) async fn build(
     config: &Config,
     log: LogFormat,
     docs: DocsConfig,
+    max_tokens: HashMap<String, u32>,
 ) -> Result<Fence, StartError> {
-    let mut fence = Fence::builder(config).metrics();
+    let mut fence = Fence::builder(config)
+        .metrics()
+        .max_tokens_by(move |request| max_tokens.get(request.model.as_deref()?).copied());
     if config.audit.is_none() {
         fence = fence.records(move || log_records(log));
     }

@@ -1,6 +1,6 @@
 //! The server: a listener, the fence and the API behind it.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use stockade::{Fence, SecurityHeadersLayer};
@@ -70,8 +70,9 @@ impl Server {
         let tls = tls.transpose()?;
         // After the bind, because the fence opens the audit log: a second server must fail
         // without writing to it.
-        let fence =
-            fence::build(&apply_server_limits(config), config.log.format, config.docs).await?;
+        let limited = apply_server_limits(config);
+        let max_tokens = default_max_tokens(config);
+        let fence = fence::build(&limited, config.log.format, config.docs, max_tokens).await?;
         let stale = seconds(config.server.stale_keys_timeout_secs);
         let mut sources = Sources::new(fence.clone(), stale);
         tls.iter().for_each(|tls| sources.add(tls.health()));
@@ -202,12 +203,25 @@ fn apply_server_limits(config: &Config) -> stockade::Config {
     let body = &mut fence.body;
     body.read_timeout_secs = body.read_timeout_secs.min(config.server.body_timeout_secs);
     let default = &mut fence.token_budget.default_max_tokens;
-    // The largest default of the models: the model is not known before the body is read.
+    // For requests that name no model of this server.
     let largest = config.models.iter().map(|model| model.default_max_tokens);
     if default.is_none() {
         *default = largest.max();
     }
     fence
+}
+
+/// The tokens that the fence reserves for the completion of a request without `max_tokens`, by the
+/// names of models; empty if the configuration sets one number for all.
+fn default_max_tokens(config: &Config) -> HashMap<String, u32> {
+    if config.fence.token_budget.default_max_tokens.is_some() {
+        return HashMap::new();
+    }
+    let models = config.models.iter().flat_map(|model| {
+        let names = model.aliases.iter().cloned().chain([model.api_name()]);
+        names.map(|name| (name, model.default_max_tokens.get()))
+    });
+    models.collect()
 }
 
 impl std::fmt::Debug for Server {

@@ -13,6 +13,7 @@ use std::{fmt, sync::Arc};
 use stockade_core::{
     guard::{Check, Guard, Head},
     identity::QuotaOverrides,
+    llm::ModelRequest,
 };
 
 use estimate::Estimate;
@@ -115,8 +116,11 @@ pub struct TokenBudget<S = MemoryLimitStore> {
     limits: SharedLimits,
     store: Arc<S>,
     estimate: Estimate,
+    max_tokens_by: Option<Arc<MaxTokensBy>>,
     legacy: LegacyHeaders,
 }
+
+type MaxTokensBy = dyn Fn(&ModelRequest) -> Option<u32> + Send + Sync;
 
 /// The only override of tokens is per minute.
 const OVERRIDES: OverrideQuotas = |quotas: &QuotaOverrides| [quotas.tokens_per_minute, None, None];
@@ -138,6 +142,7 @@ where
             limits: limits.into(),
             store: Arc::new(store),
             estimate: Estimate::default(),
+            max_tokens_by: None,
             legacy: LegacyHeaders::default(),
         }
     }
@@ -146,6 +151,17 @@ where
     /// 4,096. Use the bound of the model itself.
     pub fn max_tokens(mut self, tokens: u32) -> Self {
         self.estimate.max_tokens = tokens;
+        self
+    }
+
+    /// Sets the completion tokens that are reserved if the client sets no bound, by the request:
+    /// models may have different bounds. [`max_tokens`](Self::max_tokens) applies where the
+    /// function returns `None`.
+    pub fn max_tokens_by<F>(mut self, tokens: F) -> Self
+    where
+        F: Fn(&ModelRequest) -> Option<u32> + Send + Sync + 'static,
+    {
+        self.max_tokens_by = Some(Arc::new(tokens));
         self
     }
 
@@ -165,6 +181,16 @@ where
         self
     }
 
+    fn estimate(&self, demand: Option<&ModelRequest>) -> Estimate {
+        let unbounded = demand.filter(|demand| demand.max_tokens.is_none());
+        let by_request = self.max_tokens_by.as_ref().zip(unbounded);
+        let max_tokens = by_request.and_then(|(tokens, demand)| tokens(demand));
+        Estimate {
+            max_tokens: max_tokens.unwrap_or(self.estimate.max_tokens),
+            ..self.estimate
+        }
+    }
+
     /// The store.
     pub fn store(&self) -> &S {
         &self.store
@@ -182,7 +208,7 @@ where
 
     fn check(&self, head: &Head) -> Check<Self::Pass, Self::Wait> {
         let demand = head.context().model_request();
-        let reserved = self.estimate.of(demand);
+        let reserved = self.estimate(demand).of(demand);
         // Saturates: no quota holds more than a u32.
         let tokens = u32::try_from(estimate::total(reserved)).unwrap_or(u32::MAX);
         let limits = self.limits.load();
@@ -235,6 +261,7 @@ impl<S> Clone for TokenBudget<S> {
             limits: self.limits.clone(),
             store: Arc::clone(&self.store),
             estimate: self.estimate,
+            max_tokens_by: self.max_tokens_by.clone(),
             legacy: self.legacy,
         }
     }

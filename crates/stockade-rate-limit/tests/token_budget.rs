@@ -364,6 +364,23 @@ async fn reserves_defaults_without_a_model_request() {
 }
 
 #[tokio::test]
+async fn reserves_the_default_of_the_request() {
+    let by_prompt = |request: &ModelRequest| (request.prompt_tokens == 100).then_some(50);
+    for (request, charged) in [
+        (request(100, None), 150),
+        (request(100, Some(20)), 120),
+        (request(200, None), 500),
+    ] {
+        let layer = budget()
+            .max_tokens(300)
+            .max_tokens_by(by_prompt)
+            .into_layer();
+        assert_eq!(answer(&layer, request, 200, None).await.status(), 200);
+        assert_eq!(left(&layer).await, QUOTA - charged);
+    }
+}
+
+#[tokio::test]
 async fn safe_methods_cost_no_tokens() {
     let layer = budget().default_cost(QUOTA).into_layer();
     for _ in 0..3 {

@@ -88,6 +88,37 @@ async fn usage_that_the_upstream_does_not_report_is_estimated() {
 }
 
 #[tokio::test]
+async fn a_chat_without_max_tokens_reserves_the_default_of_its_model() {
+    let upstream = ScriptedUpstream::http1().await;
+    let model = |name, tokens| {
+        let url = upstream.url();
+        format!(
+            "[[models]]\nname = \"{name}\"\naliases = [\"{name}-alias\"]\n\
+             default_max_tokens = {tokens}\nupstream = [{{ url = \"{url}\" }}]\n"
+        )
+    };
+    let models = [model("small", 50), model("large", 500)].concat();
+    for (default, name, expected) in [
+        ("", "small", 200),
+        ("", "small-alias", 200),
+        ("", "large", 400),
+        ("", "large-alias", 400),
+        ("default_max_tokens = 60\n", "large", 200),
+        ("default_max_tokens = 600\n", "small", 400),
+    ] {
+        let gateway = Gateway::with(&format!(
+            "{models}[token_budget]\nby_key = [\"100/minute\"]\n{default}\
+             [upstreams]\nhealth_interval_secs = 0\n"
+        ))
+        .await;
+        let messages = json!([{"role": "user", "content": "Hi"}]);
+        let body = json!({"model": name, "messages": messages});
+        let response = gateway.post("/v1/chat/completions", &body).send().await;
+        assert_eq!(response.unwrap().status(), expected, "{default}{name}");
+    }
+}
+
+#[tokio::test]
 async fn an_error_of_the_upstream_inside_a_stream_passes_and_is_recorded() {
     let upstream = ScriptedUpstream::http1().await;
     let gateway = Gateway::new(&upstream, "").await;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use stockade_core::{
     guard::{GuardLayer, Guarded},
+    llm::ModelRequest,
     refusal::Responder,
 };
 use tower_layer::Layer;
@@ -41,6 +42,14 @@ where
     /// See [`TokenBudget::max_tokens`].
     pub fn max_tokens(self, tokens: u32) -> Self {
         Self(self.0.map(|guard| guard.max_tokens(tokens)))
+    }
+
+    /// See [`TokenBudget::max_tokens_by`].
+    pub fn max_tokens_by<F>(self, tokens: F) -> Self
+    where
+        F: Fn(&ModelRequest) -> Option<u32> + Send + Sync + 'static,
+    {
+        Self(self.0.map(|guard| guard.max_tokens_by(tokens)))
     }
 
     /// See [`TokenBudget::default_cost`].

@@ -11,6 +11,7 @@ use stockade_core::{
     context::ContextGuard,
     guard::{BoxGuard, Guard, GuardList, GuardStack as _},
     identity::Authenticator,
+    llm::ModelRequest,
     refusal::{Responder, is_grpc_route},
 };
 use stockade_key_auth::KeyAuth;
@@ -44,10 +45,13 @@ pub struct FenceBuilder<'c> {
     scopes: Option<ScopeGuard>,
     bodies: Option<BodyRules>,
     records: Option<Box<BeginRecords>>,
+    max_tokens_by: Option<Box<MaxTokensBy>>,
     responder: Responder,
     metrics: bool,
     listeners: Listeners,
 }
+
+type MaxTokensBy = dyn Fn(&ModelRequest) -> Option<u32> + Send + Sync;
 
 type BeginRecords = dyn FnOnce() -> io::Result<AuditLog> + Send;
 
@@ -62,6 +66,7 @@ impl<'c> FenceBuilder<'c> {
             scopes: None,
             bodies: None,
             records: None,
+            max_tokens_by: None,
             responder: Responder::default(),
             metrics: false,
             listeners: Listeners::default(),
@@ -130,6 +135,17 @@ impl<'c> FenceBuilder<'c> {
         G: Guard<Pass: Send + 'static, Hook: 'static, Wait: 'static>,
     {
         self.after_body.push(BoxGuard::new(guard));
+        self
+    }
+
+    /// Sets the tokens that are reserved for the completion of a request without `max_tokens`,
+    /// by the request: models may have different defaults. Where the function returns `None`,
+    /// `token_budget.default_max_tokens` of the configuration applies.
+    pub fn max_tokens_by<F>(mut self, tokens: F) -> Self
+    where
+        F: Fn(&ModelRequest) -> Option<u32> + Send + Sync + 'static,
+    {
+        self.max_tokens_by = Some(Box::new(tokens));
         self
     }
 
@@ -258,6 +274,10 @@ impl<'c> FenceBuilder<'c> {
             let budget = TokenBudget::with_store(limits, stores.limits.clone());
             let budget = match config.token_budget.default_max_tokens {
                 Some(tokens) => budget.max_tokens(tokens.get()),
+                None => budget,
+            };
+            let budget = match self.max_tokens_by {
+                Some(tokens) => budget.max_tokens_by(tokens),
                 None => budget,
             };
             match config.rate_limit.headers.contains(&HeaderStyle::OpenAi) {
