@@ -179,7 +179,7 @@ impl Group {
             let key = request.fairness_key;
             let members = self.members.iter().zip(tried);
             let candidates: Vec<_> = members
-                .map(|(member, tried)| member.candidate(key, *tried, now))
+                .map(|(member, tried)| member.candidate(key, request.deadline, *tried, now))
                 .collect();
             let Some(index) = picker::pick(&candidates, |limit| rand::random_range(0..limit))
             else {
@@ -241,8 +241,8 @@ impl Group {
         let now = Instant::now();
         let mut others = self.members.iter().zip(tried).filter(|(_, tried)| !**tried);
         others.any(|(member, _)| {
-            let room = member.candidate(request.fairness_key, false, now).room;
-            room < Room::Full
+            let (key, deadline) = (request.fairness_key, request.deadline);
+            member.candidate(key, deadline, false, now).room < Room::Paused
         })
     }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::{
     sync::oneshot,
-    time::{Instant, timeout_at},
+    time::{Instant, sleep_until, timeout_at},
 };
 
 use super::{
@@ -32,6 +32,8 @@ struct Shared {
 struct State {
     running: usize,
     queue: FairQueue<u64, oneshot::Sender<Call>>,
+    /// Until then, nothing is sent.
+    paused_until: Option<Instant>,
     /// A moving average of the time that requests take.
     typical_time: Duration,
 }
@@ -59,6 +61,7 @@ impl Gate {
             state: Mutex::new(State {
                 running: 0,
                 queue: FairQueue::new(capacity),
+                paused_until: None,
                 typical_time: Duration::ZERO,
             }),
             max_running: usize::try_from(settings.max_running.get()).unwrap_or(usize::MAX),
@@ -75,7 +78,7 @@ impl Gate {
     /// Whether a request of this key could enter.
     pub(super) fn room(&self, key: u64) -> Room {
         let state = self.0.lock();
-        if state.running < self.0.max_running {
+        if self.0.has_slot(&state) {
             Room::Free
         } else if state.queue.is_full_for(key) {
             Room::Full
@@ -93,9 +96,9 @@ impl Gate {
         key: u64,
         deadline: Instant,
     ) -> Result<Entry, UpstreamErrorKind> {
-        let (place, call) = {
+        let (place, mut call) = {
             let mut state = self.0.lock();
-            if state.running < self.0.max_running {
+            if self.0.has_slot(&state) {
                 state.running += 1;
                 return Ok(Entry::Permit(self.permit()));
             }
@@ -112,7 +115,17 @@ impl Gate {
         };
         let waiting = Waiting { gate: self, place };
         let until = Instant::now() + self.0.queue_wait;
-        let call = timeout_at(until.min(deadline), call).await;
+        let called = async {
+            loop {
+                tokio::select! {
+                    biased;
+                    call = &mut call => return call,
+                    // The first that wakes up serves all.
+                    () = self.pause_ends() => self.serve(),
+                }
+            }
+        };
+        let call = timeout_at(until.min(deadline), called).await;
         drop(waiting);
         let retry_after = || self.0.retry_after(&self.0.lock());
         match call {
@@ -137,6 +150,54 @@ impl Gate {
         }
     }
 
+    /// Sends nothing until then. Waiting requests leave; they come back if no other upstream has
+    /// room, and the pause is short.
+    pub(super) fn pause(&self, until: Instant) {
+        let mut state = self.0.lock();
+        state.paused_until = state.paused_until.max(Some(until));
+        drop(state);
+        self.clear_queue();
+    }
+
+    /// How long the pause lasts.
+    pub(super) fn paused_for(&self, now: Instant) -> Duration {
+        self.0.lock().paused_for(now)
+    }
+
+    /// Whether requests may wait for the end of the pause, if there is one.
+    pub(super) fn has_short_pause(&self, now: Instant) -> bool {
+        self.paused_for(now) <= self.0.queue_wait
+    }
+
+    /// Pending if there is no pause.
+    async fn pause_ends(&self) {
+        let until = self.0.lock().paused_until;
+        match until.filter(|until| *until > Instant::now()) {
+            Some(until) => sleep_until(until).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Gives the free slots to waiting requests.
+    fn serve(&self) {
+        loop {
+            let mut state = self.0.lock();
+            if !self.0.has_slot(&state) {
+                return;
+            }
+            let Some(next) = state.queue.pop() else {
+                return;
+            };
+            state.running += 1;
+            drop(state);
+            if let Err(Call::Enter(mut permit)) = next.send(Call::Enter(self.permit())) {
+                // The request has just left.
+                permit.gate = None;
+                self.0.lock().running -= 1;
+            }
+        }
+    }
+
     fn permit(&self) -> Permit {
         Permit {
             gate: Some(self.clone()),
@@ -150,12 +211,30 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn has_slot(&self, state: &State) -> bool {
+        state.running < self.max_running && !state.is_paused()
+    }
+
     /// When a slot will probably be free: rounds of the queue, from one second to one minute.
     fn retry_after(&self, state: &State) -> Duration {
         let rounds = state.queue.len() / self.max_running + 1;
         let rounds = u32::try_from(rounds).unwrap_or(u32::MAX);
         let wait = state.typical_time.saturating_mul(rounds);
-        wait.clamp(Duration::from_secs(1), Duration::from_secs(60))
+        let paused_for = state.paused_for(Instant::now());
+        let wait = wait.clamp(Duration::from_secs(1), Duration::from_secs(60));
+        wait.max(paused_for)
+    }
+}
+
+impl State {
+    fn is_paused(&self) -> bool {
+        self.paused_until
+            .is_some_and(|until| until > Instant::now())
+    }
+
+    fn paused_for(&self, now: Instant) -> Duration {
+        let until = self.paused_until.unwrap_or(now);
+        until.saturating_duration_since(now)
     }
 }
 
@@ -194,7 +273,10 @@ impl Drop for Permit {
         loop {
             let next = {
                 let mut state = gate.0.lock();
-                let next = state.queue.pop();
+                let next = match state.is_paused() {
+                    true => None,
+                    false => state.queue.pop(),
+                };
                 if next.is_none() {
                     state.running -= 1;
                 }
@@ -301,6 +383,28 @@ mod tests {
         let retry_after = Duration::from_secs(16);
         assert_eq!(refused, UpstreamErrorKind::QueueFull { retry_after });
         waiting.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn serves_waiting_requests_after_a_pause() {
+        let gate = gate(2, 9);
+        let start = Instant::now();
+        gate.pause(start + Duration::from_secs(5));
+        assert_eq!(gate.room(1), Room::Queue);
+        let waiting: Vec<_> = (0..3)
+            .map(|key| {
+                let gate = gate.clone();
+                tokio::spawn(async move { gate.enter(key, later()).await })
+            })
+            .collect();
+        until_async("waiting requests", async || gate.load() == (0, 3)).await;
+        until_async("two of them", async || gate.load() == (2, 1)).await;
+        assert!(start.elapsed() >= Duration::from_secs(5));
+        for request in waiting {
+            // Frees the slot for the next one.
+            assert!(matches!(request.await, Ok(Ok(Entry::Permit(_)))));
+        }
+        assert_eq!(gate.load(), (0, 0));
     }
 
     #[tokio::test]

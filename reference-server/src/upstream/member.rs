@@ -40,7 +40,6 @@ pub(super) struct Member {
 struct State {
     breaker: Breaker,
     checks: Thresholds,
-    paused_until: Option<Instant>,
     last_error: Option<Arc<str>>,
 }
 
@@ -70,7 +69,6 @@ impl Member {
             state: Mutex::new(State {
                 breaker: Breaker::new(group.breaker),
                 checks: Thresholds::new(group.health_check.as_ref()),
-                paused_until: None,
                 last_error: None,
             }),
             model: Arc::clone(model),
@@ -109,17 +107,27 @@ impl Member {
         }
     }
 
-    /// What the choice of an upstream depends on, for a request of this key.
-    pub(super) fn candidate(&self, key: u64, tried: bool, now: Instant) -> Candidate {
+    /// What the choice of an upstream depends on, for a request of this key with this deadline.
+    pub(super) fn candidate(
+        &self,
+        key: u64,
+        deadline: Instant,
+        tried: bool,
+        now: Instant,
+    ) -> Candidate {
         let (running, waiting) = self.gate.load();
         let available = self.lock().refuses_for(now) == Some(Duration::ZERO);
         Candidate {
             priority: self.priority,
             weight: self.weight,
             load: running + waiting,
-            room: match available {
-                true => self.gate.room(key),
-                false => Room::Unavailable,
+            room: match self.gate.paused_for(now) {
+                _ if !available => Room::Unavailable,
+                Duration::ZERO => self.gate.room(key),
+                pause if self.gate.has_short_pause(now) && now + pause < deadline => {
+                    self.gate.room(key).max(Room::Paused)
+                }
+                _ => Room::Unavailable,
             },
             tried,
         }
@@ -128,7 +136,8 @@ impl Member {
     /// When to try again.
     pub(super) fn retry_after(&self, now: Instant) -> Duration {
         let refuses_for = self.lock().refuses_for(now);
-        refuses_for.unwrap_or_default().max(RETRY_AFTER)
+        let paused_for = self.gate.paused_for(now);
+        refuses_for.map_or(RETRY_AFTER, |time| time.max(paused_for).max(RETRY_AFTER))
     }
 
     /// Lets a request pass the circuit breaker, or refuses it.
@@ -137,8 +146,9 @@ impl Member {
             let status = self.status();
             self.metrics.set_state(status.breaker, status.healthy);
         }
+        let is_paused = !self.gate.paused_for(now).is_zero();
         self.change(|state| {
-            let available = state.refuses_for(now) == Some(Duration::ZERO);
+            let available = !is_paused && state.refuses_for(now) == Some(Duration::ZERO);
             available.then(|| state.breaker.admit(now)).flatten()
         })
     }
@@ -166,12 +176,9 @@ impl Member {
     /// Sends no requests for this time, up to a maximum.
     pub(super) fn pause(&self, time: Duration) {
         let now = Instant::now();
-        let until = now + time.min(MAX_PAUSE);
-        let mut state = self.lock();
-        let paused = state.paused_until.is_some_and(|until| until > now);
-        state.paused_until = state.paused_until.max(Some(until));
-        drop(state);
-        if !paused {
+        let is_paused = !self.gate.paused_for(now).is_zero();
+        self.gate.pause(now + time.min(MAX_PAUSE));
+        if !is_paused {
             tracing::warn!(model = %self.model, upstream = %self.label, seconds = time.as_secs(),
                 "the upstream limits the rate: paused");
         }
@@ -201,12 +208,15 @@ impl Member {
 
     pub(super) fn status(&self) -> UpstreamStatus {
         let (in_flight, waiting) = self.gate.load();
+        let now = Instant::now();
+        // A shorter pause only delays requests.
+        let is_open = self.gate.has_short_pause(now);
         let state = self.lock();
         UpstreamStatus {
             url: Arc::clone(&self.label),
             breaker: state.breaker.state(),
             healthy: state.checks.healthy(),
-            available: state.refuses_for(Instant::now()) == Some(Duration::ZERO),
+            available: is_open && state.refuses_for(now) == Some(Duration::ZERO),
             in_flight,
             waiting,
             last_error: state.last_error.clone(),
@@ -254,9 +264,7 @@ impl State {
         if !self.checks.healthy() {
             return None;
         }
-        let paused = self.paused_until;
-        let paused = paused.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
-        Some(self.breaker.refuses_for(now)?.max(paused))
+        self.breaker.refuses_for(now)
     }
 }
 

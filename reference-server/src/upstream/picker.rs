@@ -23,9 +23,11 @@ pub(super) enum Room {
     Free,
     /// After a wait.
     Queue,
+    /// After a short pause that it has asked for.
+    Paused,
     /// Its queue is full.
     Full,
-    /// Unhealthy, paused, or its breaker is open.
+    /// Unhealthy, paused for longer, or its breaker is open.
     Unavailable,
 }
 
@@ -34,12 +36,12 @@ pub(super) enum Room {
 ///
 /// An upstream that was not tried is preferred to one that was, then one of a lower priority
 /// number, then one with a free slot. Among equals, two are drawn by weight, and the one with the
-/// lower load for its weight is chosen. Upstreams with a full queue are chosen last, so that a
-/// fallback takes what does not fit.
+/// lower load for its weight is chosen. Upstreams that are paused or have a full queue are chosen
+/// last, so that a fallback takes what does not fit.
 pub(super) fn pick(candidates: &[Candidate], mut random: impl FnMut(u64) -> u64) -> Option<usize> {
     let rank = |candidate: &Candidate| {
-        let full = candidate.room == Room::Full;
-        (full, candidate.tried, candidate.priority, candidate.room)
+        let last = candidate.room.max(Room::Queue);
+        (last, candidate.tried, candidate.priority, candidate.room)
     };
     let available = |candidate: &&Candidate| candidate.room != Room::Unavailable;
     let best = candidates.iter().filter(available).map(rank).min()?;
@@ -135,6 +137,13 @@ mod tests {
                 "a queue is no reason for a fallback",
             ),
             (with(Room::Full), fallback, 1, "a full queue is"),
+            (with(Room::Paused), fallback, 1, "a pause is"),
+            (
+                with(Room::Full),
+                with(Room::Paused),
+                1,
+                "a pause rather than a refusal",
+            ),
             (with(Room::Unavailable), fallback, 1, "an open breaker is"),
             (
                 Candidate {
@@ -168,6 +177,7 @@ mod tests {
         let rooms = prop_oneof![
             Just(Room::Free),
             Just(Room::Queue),
+            Just(Room::Paused),
             Just(Room::Full),
             Just(Room::Unavailable)
         ];

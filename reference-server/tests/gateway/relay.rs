@@ -119,6 +119,24 @@ async fn a_chat_without_max_tokens_reserves_the_default_of_its_model() {
 }
 
 #[tokio::test]
+async fn requests_wait_for_an_upstream_that_limits_the_rate() {
+    // Relayed, and translated.
+    for path in ["/v1/chat/completions", "/v1/messages"] {
+        let upstream = ScriptedUpstream::http1().await;
+        let lines = "[upstreams]\nmax_retries = 0\nhealth_interval_secs = 0\n";
+        let gateway = Gateway::new(&upstream, lines).await;
+        upstream.next(Answer::rate_limited("1"));
+        upstream.always(Chat::new("Hi").stream());
+        let body = chat(json!({"stream": true}));
+        for status in [503, 200] {
+            let response = gateway.post(path, &body).send().await.unwrap();
+            assert_eq!(response.status(), status, "{path}");
+        }
+        assert_eq!(upstream.requests().len(), 2, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn an_error_of_the_upstream_inside_a_stream_passes_and_is_recorded() {
     let upstream = ScriptedUpstream::http1().await;
     let gateway = Gateway::new(&upstream, "").await;

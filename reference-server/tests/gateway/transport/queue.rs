@@ -193,3 +193,45 @@ async fn overflows_to_a_fallback() {
     let response = group.send(chat()).await.unwrap();
     assert_eq!(&*response.upstream, fallback.url());
 }
+
+#[tokio::test]
+async fn waits_for_the_end_of_a_short_pause() {
+    let upstream = ScriptedUpstream::http1().await;
+    upstream.next(Answer::rate_limited("1"));
+    let group = UpstreamGroup::new(MODEL, one_slot(&upstream, 9)).unwrap();
+    let start = Instant::now();
+    let limited = group.send(chat()).await.unwrap();
+    assert_eq!(limited.status, 429);
+    drop(limited);
+    assert!(group.status().is_available());
+    let waiting = [1, 2, 3].map(|key| spawn(&group, key, "waiting"));
+    until_waiting(&group, 3).await;
+    assert_eq!(upstream.requests().len(), 1);
+    for result in join_all(waiting).await {
+        result.unwrap().unwrap();
+    }
+    assert!(start.elapsed() >= Duration::from_secs(1));
+    assert_eq!(upstream.requests().len(), 4);
+    let status = first(&group);
+    assert_eq!((status.in_flight, status.waiting), (0, 0));
+}
+
+#[tokio::test]
+async fn refuses_at_once_if_a_pause_is_longer_than_the_wait() {
+    for (queue_wait, deadline) in [(3, 60), (60, 3)] {
+        let upstream = ScriptedUpstream::http1().await;
+        upstream.next(Answer::rate_limited("7"));
+        let mut settings = one_slot(&upstream, 9);
+        settings.upstreams[0].queue_wait = Duration::from_secs(queue_wait);
+        let group = UpstreamGroup::new(MODEL, settings).unwrap();
+        drop(group.send(chat()).await.unwrap());
+        let mut request = chat();
+        request.deadline = Instant::now() + Duration::from_secs(deadline);
+        let refused = group.send(request).await.unwrap_err();
+        let Kind::Unavailable { retry_after } = refused.kind() else {
+            panic!("{refused:?}");
+        };
+        let expected = Duration::from_secs(3)..=Duration::from_secs(7);
+        assert!(expected.contains(&retry_after), "{retry_after:?}");
+    }
+}
