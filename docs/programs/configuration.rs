@@ -23,7 +23,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let config = Config::read(FILE, &Environment::from_process()).map_err(io::Error::other)?;
         let pending = reloaded.reload(&config).map_err(io::Error::other)?;
         if !pending.is_empty() {
-            tracing::warn!("changed at the next start: {}", pending.join(", "));
+            tracing::warn!("restart to apply {}", pending.join(", "));
         }
         Ok::<_, io::Error>(())
     })?;
