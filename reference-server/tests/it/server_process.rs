@@ -52,10 +52,7 @@ impl ServerProcess {
         let program = env!("CARGO_BIN_EXE_stockade-server");
         let script = format!("{shell}\nexec \"$0\" serve --config \"$1\"");
         let mut command = Command::new("bash");
-        if !folder.path().join("model").exists() {
-            let text = fs::read_to_string(&config).unwrap();
-            fs::write(&config, text.replace("\"./model\"", "\"tests/none\"")).unwrap();
-        }
+        without_model(folder.path(), &config);
         command.args(["-ec", &script, program]).arg(config);
         let mut child = without_hub(&mut command, folder.path())
             .stdout(Stdio::null())
@@ -133,7 +130,8 @@ impl ServerProcess {
 
     /// Replaces the configuration file.
     pub(crate) fn configure(&self, lines: &str) {
-        write_files(self.folder.path(), lines);
+        let config = write_files(self.folder.path(), lines);
+        without_model(self.folder.path(), &config);
     }
 
     /// A path in the directory of the configuration.
@@ -198,6 +196,14 @@ impl Drop for ServerProcess {
         // Also if a test has failed; without effect after the process has exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Names a model of the Hub in the configuration, unless the directory has a model.
+fn without_model(folder: &Path, config: &Path) {
+    if !folder.join("model").exists() {
+        let text = fs::read_to_string(config).unwrap();
+        fs::write(config, text.replace("\"./model\"", "\"tests/none\"")).unwrap();
     }
 }
 
