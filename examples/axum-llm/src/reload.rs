@@ -25,5 +25,10 @@ pub(crate) fn on_hangup(fence: Fence, config: PathBuf) -> io::Result<()> {
 }
 
 fn reload(fence: &Fence, config: &Path) -> Result<(), ConfigError> {
-    fence.reload(&Config::read(config, &Environment::from_process())?)
+    let pending = fence.reload(&Config::read(config, &Environment::from_process())?)?;
+    if !pending.is_empty() {
+        let settings = pending.join(", ");
+        tracing::warn!(settings, "these settings take effect at the next start");
+    }
+    Ok(())
 }
