@@ -41,6 +41,23 @@ pub fn write_text(dir: &Path, seed: u64) -> Result<(), TinyModelError> {
     write_files(dir, &settings::text(), &weights)
 }
 
+/// Writes a Qwen3-Embedding model with random weights to `dir`, and creates the directory.
+///
+/// # Errors
+/// Returns a [`TinyModelError`] if the model cannot be built or written.
+pub fn write_embedding(dir: &Path, seed: u64) -> Result<(), TinyModelError> {
+    let mut weights = Weights::seeded(seed);
+    weights.embedding();
+    create(&dir.join(settings::POOLING))?;
+    write_json(dir, "config.json", &settings::embedding())?;
+    write_json(dir, "modules.json", &settings::modules())?;
+    let pooling = format!("{}/config.json", settings::POOLING);
+    write_json(dir, &pooling, &settings::pooling())?;
+    let tokenizer = vocabulary::embedding_tokenizer_json()?;
+    write_bytes(dir, "tokenizer.json", tokenizer.as_bytes())?;
+    write_bytes(dir, "model.safetensors", &weights.to_safetensors()?)
+}
+
 /// Like [`write()`], with a given bias; at 0 the model generates invalid UTF-8.
 pub(crate) fn write_biased(dir: &Path, seed: u64, bias: f32) -> Result<(), TinyModelError> {
     let mut weights = Weights::seeded(seed);
@@ -55,13 +72,17 @@ pub(crate) fn write_biased(dir: &Path, seed: u64, bias: f32) -> Result<(), TinyM
 }
 
 fn write_files(dir: &Path, config: &Value, weights: &Weights) -> Result<(), TinyModelError> {
-    fs::create_dir_all(dir).map_err(|source| TinyModelError::write(dir, source))?;
+    create(dir)?;
     write_json(dir, "config.json", config)?;
     write_json(dir, "generation_config.json", &settings::generation())?;
     write_json(dir, "tokenizer_config.json", &settings::tokenizer())?;
     let tokenizer = vocabulary::tokenizer_json()?;
     write_bytes(dir, "tokenizer.json", tokenizer.as_bytes())?;
     write_bytes(dir, "model.safetensors", &weights.to_safetensors()?)
+}
+
+fn create(dir: &Path) -> Result<(), TinyModelError> {
+    fs::create_dir_all(dir).map_err(|source| TinyModelError::write(dir, source))
 }
 
 fn write_json(dir: &Path, name: &str, value: &Value) -> Result<(), TinyModelError> {
@@ -127,6 +148,17 @@ mod tests {
             read_all(dir.path())
         });
         assert_eq!(a.len(), 6);
+        assert!(a == b, "the same seed wrote different bytes");
+        assert!(a != c, "another seed wrote the same bytes");
+    }
+
+    #[test]
+    fn same_seed_writes_the_same_embedding_model() {
+        let [a, b, c] = [1, 1, 2].map(|seed| {
+            let dir = tempfile::tempdir().unwrap();
+            write_embedding(dir.path(), seed).unwrap();
+            fs::read(dir.path().join("model.safetensors")).unwrap()
+        });
         assert!(a == b, "the same seed wrote different bytes");
         assert!(a != c, "another seed wrote the same bytes");
     }

@@ -76,6 +76,42 @@ pub(super) fn vision() -> Value {
     config
 }
 
+/// The folder of the pooling module.
+pub(super) const POOLING: &str = "1_Pooling";
+
+pub(super) fn embedding() -> Value {
+    let mut config = language("Qwen3ForCausalLM", "qwen3");
+    config["head_dim"] = (HIDDEN / HEADS).into();
+    config["tie_word_embeddings"] = true.into();
+    config
+}
+
+/// The modules of sentence-transformers.
+pub(super) fn modules() -> Value {
+    let module = |index: usize, path: &str, kind: &str| {
+        let kind = format!("sentence_transformers.models.{kind}");
+        json!({ "idx": index, "name": index.to_string(), "path": path, "type": kind })
+    };
+    json!([
+        module(0, "", "Transformer"),
+        module(1, POOLING, "Pooling"),
+        module(2, "2_Normalize", "Normalize"),
+    ])
+}
+
+pub(super) fn pooling() -> Value {
+    json!({
+        "include_prompt": true,
+        "pooling_mode_cls_token": false,
+        "pooling_mode_lasttoken": true,
+        "pooling_mode_max_tokens": false,
+        "pooling_mode_mean_sqrt_len_tokens": false,
+        "pooling_mode_mean_tokens": false,
+        "pooling_mode_weightedmean_tokens": false,
+        "word_embedding_dimension": HIDDEN,
+    })
+}
+
 pub(super) fn image_preprocessor() -> Value {
     let tile = PATCH * MERGE;
     json!({

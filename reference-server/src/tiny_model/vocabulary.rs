@@ -2,7 +2,7 @@
 
 use tokenizers::{
     AddedToken, Tokenizer, decoders::byte_level::ByteLevel as Decoder, models::bpe::BPE,
-    pre_tokenizers::byte_level::ByteLevel,
+    pre_tokenizers::byte_level::ByteLevel, processors::template::TemplateProcessing,
 };
 
 use super::{TinyModelError, settings};
@@ -41,6 +41,28 @@ pub(super) fn printable() -> Vec<bool> {
 
 /// The content of `tokenizer.json`.
 pub(super) fn tokenizer_json() -> Result<String, TinyModelError> {
+    tokenizer()?
+        .to_string(true)
+        .map_err(TinyModelError::Tokenizer)
+}
+
+/// The content of `tokenizer.json` of an embedding model, which ends each text with a token.
+pub(super) fn embedding_tokenizer_json() -> Result<String, TinyModelError> {
+    let end = "<|endoftext|>";
+    let end_id = u32::try_from(id(end)).expect("a small vocabulary");
+    let template = TemplateProcessing::builder()
+        .try_single(format!("$A {end}"))
+        .map_err(|error| TinyModelError::Tokenizer(error.into()))?
+        .special_tokens(vec![(end.to_owned(), end_id)])
+        .build()
+        .map_err(|error| TinyModelError::Tokenizer(error.into()))?;
+    tokenizer()?
+        .with_post_processor(Some(template))
+        .to_string(true)
+        .map_err(TinyModelError::Tokenizer)
+}
+
+fn tokenizer() -> Result<Tokenizer, TinyModelError> {
     let mut ids = 0..;
     let bytes: [(String, u32); BYTES] = alphabet().map(|c| {
         let id = ids.next().expect("the range has no end");
@@ -63,7 +85,7 @@ pub(super) fn tokenizer_json() -> Result<String, TinyModelError> {
         .map(|content| AddedToken::from(content, true).normalized(false))
         .collect();
     tokenizer.add_special_tokens(&special);
-    tokenizer.to_string(true).map_err(TinyModelError::Tokenizer)
+    Ok(tokenizer)
 }
 
 /// The characters that represent the 256 bytes, in a fixed order.

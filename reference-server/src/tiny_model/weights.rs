@@ -31,20 +31,11 @@ impl Weights {
 
     /// Adds the language model; its head is biased by `bias` towards the ids marked in `favoured`.
     pub(super) fn language(&mut self, bias: f32, favoured: &[bool]) {
-        let kv = HIDDEN / HEADS * KV_HEADS;
         self.random("model.embed_tokens.weight", &[VOCABULARY, HIDDEN], 1.0);
         self.column("model.embed_tokens.weight", HIDDEN, |_| CONSTANT);
         for layer in 0..LAYERS {
             let at = |name: &str| format!("model.layers.{layer}.{name}");
-            self.ones(&at("input_layernorm.weight"), HIDDEN);
-            self.ones(&at("post_attention_layernorm.weight"), HIDDEN);
-            self.linear(&at("self_attn.q_proj"), HIDDEN, HIDDEN, true);
-            self.linear(&at("self_attn.k_proj"), kv, HIDDEN, true);
-            self.linear(&at("self_attn.v_proj"), kv, HIDDEN, true);
-            self.linear(&at("self_attn.o_proj"), HIDDEN, HIDDEN, false);
-            self.linear(&at("mlp.gate_proj"), INTERMEDIATE, HIDDEN, false);
-            self.linear(&at("mlp.up_proj"), INTERMEDIATE, HIDDEN, false);
-            self.linear(&at("mlp.down_proj"), HIDDEN, INTERMEDIATE, false);
+            self.decoder_layer(at, true);
             self.first_row(&at("self_attn.o_proj.weight"), HIDDEN, 0.0);
             self.first_row(&at("mlp.down_proj.weight"), INTERMEDIATE, 0.0);
         }
@@ -58,6 +49,32 @@ impl Weights {
                 -8.0 * bias
             }
         });
+    }
+
+    /// Adds an embedding model, whose published weights have no prefix.
+    pub(super) fn embedding(&mut self) {
+        self.random("embed_tokens.weight", &[VOCABULARY, HIDDEN], 1.0);
+        for layer in 0..LAYERS {
+            let at = |name: &str| format!("layers.{layer}.{name}");
+            self.decoder_layer(at, false);
+            self.ones(&at("self_attn.q_norm.weight"), HIDDEN / HEADS);
+            self.ones(&at("self_attn.k_norm.weight"), HIDDEN / HEADS);
+        }
+        self.ones("norm.weight", HIDDEN);
+    }
+
+    /// Adds the tensors of a layer that all language models have.
+    fn decoder_layer(&mut self, at: impl Fn(&str) -> String, has_bias: bool) {
+        let kv = HIDDEN / HEADS * KV_HEADS;
+        self.ones(&at("input_layernorm.weight"), HIDDEN);
+        self.ones(&at("post_attention_layernorm.weight"), HIDDEN);
+        self.linear(&at("self_attn.q_proj"), HIDDEN, HIDDEN, has_bias);
+        self.linear(&at("self_attn.k_proj"), kv, HIDDEN, has_bias);
+        self.linear(&at("self_attn.v_proj"), kv, HIDDEN, has_bias);
+        self.linear(&at("self_attn.o_proj"), HIDDEN, HIDDEN, false);
+        self.linear(&at("mlp.gate_proj"), INTERMEDIATE, HIDDEN, false);
+        self.linear(&at("mlp.up_proj"), INTERMEDIATE, HIDDEN, false);
+        self.linear(&at("mlp.down_proj"), HIDDEN, INTERMEDIATE, false);
     }
 
     /// Adds the vision tower, which projects into the language model's hidden space.
