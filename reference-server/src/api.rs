@@ -18,6 +18,7 @@ use stockade_core::refusal::Refusal;
 use crate::{blocking_pool::BlockingPool, config::UnknownFields, models::Models, server::Sources};
 
 mod body;
+mod embeddings;
 mod generate;
 mod health;
 mod messages;
@@ -70,8 +71,8 @@ pub(crate) struct Api {
     fence: Fence,
     sources: Sources,
     limits: ApiLimits,
-    /// Parses large bodies.
-    parse_pool: BlockingPool,
+    /// Reads and writes large bodies.
+    pool: BlockingPool,
     started: SystemTime,
 }
 
@@ -91,7 +92,7 @@ pub(crate) fn router(models: Models, fence: Fence, sources: Sources, limits: Api
         fence,
         sources,
         limits,
-        parse_pool: BlockingPool::per_core(),
+        pool: BlockingPool::per_core(),
         started: SystemTime::now(),
     });
     Router::new()
@@ -100,7 +101,7 @@ pub(crate) fn router(models: Models, fence: Fence, sources: Sources, limits: Api
         .route(routes::READY, get(health::ready))
         .route(routes::DETAILS, get(health::details))
         .route(routes::CHAT, post(generate::chat))
-        .route(routes::EMBEDDINGS, post(relay::embeddings))
+        .route(routes::EMBEDDINGS, post(embeddings::embeddings))
         .route(routes::RERANK, post(relay::rerank))
         .route(routes::TOKENIZE, post(tokenize::tokenize))
         .route(routes::VERSION, get(health::version))
@@ -113,21 +114,21 @@ pub(crate) fn router(models: Models, fence: Fence, sources: Sources, limits: Api
         .with_state(api)
 }
 
-/// Larger bodies are parsed off the async threads, in bytes.
-const INLINE_PARSE_LIMIT: usize = 64 * 1024;
+/// Larger bodies are read and written off the async threads, in bytes.
+const INLINE_LIMIT: usize = 64 * 1024;
 
 impl Api {
-    /// Parses a body of this size: a large one off the async threads.
-    async fn parse<T, F>(&self, size: usize, parse: F) -> Result<T, Refusal>
+    /// Reads or writes a body of about this size: a large one off the async threads.
+    async fn compute<T, F>(&self, size: usize, job: F) -> Result<T, Refusal>
     where
         T: Send + 'static,
         F: FnOnce() -> Result<T, Refusal> + Send + 'static,
     {
-        if size <= INLINE_PARSE_LIMIT {
-            return parse();
+        if size <= INLINE_LIMIT {
+            return job();
         }
-        let parsed = self.parse_pool.run(parse).await;
-        parsed.unwrap_or_else(|| Err(refusals::internal("parsing the body panicked")))
+        let done = self.pool.run(job).await;
+        done.unwrap_or_else(|| Err(refusals::internal("reading or writing a body panicked")))
     }
 }
 

@@ -11,6 +11,7 @@ use stockade_core::{context::RequestContext, refusal::Refusal};
 
 use crate::{
     chat::{ChatRequest, Event, Usage},
+    embedding::{EmbeddingRequest, Embeddings},
     upstream::{GroupStatus, UpstreamGroup},
 };
 
@@ -26,7 +27,7 @@ pub(crate) use self::mistralrs::decode;
 pub use self::mistralrs::{Device, MistralRs, MistralRsConfig, ModelSource, Quantise};
 pub use self::upstream::Upstream;
 
-/// A model that answers chats. The server shares it in an `Arc`.
+/// A model that answers chats or embeds texts. The server shares it in an `Arc`.
 pub trait Backend: Send + Sync + 'static {
     /// The status for `/health` and `/v1/models`. Must not block.
     fn status(&self) -> Status;
@@ -77,6 +78,28 @@ pub trait Backend: Send + Sync + 'static {
             param: "count_tokens".to_owned(),
         };
         Box::pin(future::ready(Err(error)))
+    }
+
+    /// Enters the bounded queue, waits for the model, and embeds texts.
+    ///
+    /// Dropping the future leaves the queue or stops the model after the current text. Reports the
+    /// prompt tokens to the meter when the model starts with them.
+    ///
+    /// # Errors
+    /// Returns [`BackendError::UnsupportedApi`] unless it is an embedding model, and otherwise the
+    /// errors of [`chat`](Self::chat).
+    fn embed(
+        &self,
+        _request: EmbeddingRequest,
+        _meter: UsageMeter,
+    ) -> BoxFuture<'static, Result<Embeddings, BackendError>> {
+        Box::pin(future::ready(Err(BackendError::UnsupportedApi)))
+    }
+
+    /// Whether the model has this API, as far as that is known: the refusal by another model names
+    /// it.
+    fn has_api(&self, api: RelayApi) -> bool {
+        self.relay(api).is_some()
     }
 
     /// Whether the backend supports a field that another model does not, as far as that is known
@@ -232,6 +255,9 @@ pub enum BackendError {
         /// The path of the field, such as `tools`.
         param: String,
     },
+    /// The model does not have the API of the request: a chat model embeds no texts, and an
+    /// embedding model answers no chats.
+    UnsupportedApi,
     /// An image cannot be decoded.
     InvalidImage {
         /// The path of the image.
@@ -257,6 +283,7 @@ impl fmt::Display for BackendError {
             Self::Unsupported { param } => {
                 write!(f, "this model does not support `{param}`")
             }
+            Self::UnsupportedApi => f.write_str("this model does not have this API"),
             Self::Engine => f.write_str("the model failed while answering"),
             Self::Upstream(refusal) => f.write_str(refusal.message()),
         }

@@ -6,6 +6,7 @@
 mod bounded_vec;
 pub mod chat;
 mod completions;
+pub(crate) mod embeddings;
 mod extensions;
 mod field_rules;
 mod images;

@@ -9,6 +9,7 @@ mod config;
 #[cfg(feature = "mistralrs")]
 mod demo;
 pub mod dialect;
+pub mod embedding;
 mod fence;
 mod logging;
 mod models;

@@ -104,7 +104,7 @@ async fn generate(
 }
 
 /// Refuses requests while the model is not ready.
-fn check_phase(backend: &dyn Backend) -> Result<(), BackendError> {
+pub(super) fn check_phase(backend: &dyn Backend) -> Result<(), BackendError> {
     match backend.status().phase {
         Phase::Ready => Ok(()),
         Phase::Loading(_) => Err(BackendError::Loading),
@@ -129,6 +129,7 @@ pub(super) fn refusal(dialect: Dialect, api: &Api, error: BackendError) -> Refus
                 .with_param(param)
                 .with_code("UNSUPPORTED_PARAMETER")
         }
+        BackendError::UnsupportedApi => relay::unsupported_api(api, dialect.relay_api()),
         BackendError::Invalid { param, message } => BackendError::Invalid {
             param: dialect.param(param),
             message,
@@ -197,5 +198,5 @@ async fn parse(
         };
         dialect.read(&bytes, context)
     };
-    api.parse(size, parse).await
+    api.compute(size, parse).await
 }

@@ -122,6 +122,9 @@ impl From<BackendError> for Refusal {
             BackendError::Unsupported { param } => Self::new(RefusalKind::Invalid, text)
                 .with_param(param)
                 .with_code("UNSUPPORTED_PARAMETER"),
+            BackendError::UnsupportedApi => Self::new(RefusalKind::Invalid, text)
+                .with_param("model")
+                .with_code("UNSUPPORTED_PARAMETER"),
             BackendError::Upstream(refusal) => refusal,
             BackendError::Engine => {
                 Self::new(RefusalKind::Internal, text).with_code("ENGINE_FAILED")

@@ -118,7 +118,7 @@ async fn relay(
     let is_strict = api.limits.unknown_fields == UnknownFields::Refuse;
     let scanned = body.clone();
     let scan = move || RequestScan::new(&scanned, relay_api, is_strict);
-    let scan = api.parse(body.len(), scan).await?;
+    let scan = api.compute(body.len(), scan).await?;
     check_name(context, &scan.model)?;
     let request = RelayRequest {
         api: relay_api,
@@ -133,11 +133,13 @@ async fn relay(
 
 /// The refusal of a request whose model does not have the API.
 pub(super) fn unsupported_api(api: &Api, relay_api: RelayApi) -> Refusal {
-    let has_api = |model: &&Model| model.backend.relay(relay_api).is_some();
-    let names: Vec<_> = api.models.iter().filter(has_api).collect();
-    let others = match names.as_slice() {
-        [] => "no model of this server does".to_owned(),
-        [model, ..] => format!("use `{}`", model.name),
+    let able = || {
+        let has_api = |model: &&Model| model.backend.has_api(relay_api);
+        api.models.iter().filter(has_api)
+    };
+    let others = match able().next() {
+        None => "no model of this server does".to_owned(),
+        Some(_) => format!("use {}", models::names(able())),
     };
     let text = format!("this model does not support {}: {others}", relay_api.path());
     Refusal::new(RefusalKind::Invalid, text)
@@ -147,23 +149,14 @@ pub(super) fn unsupported_api(api: &Api, relay_api: RelayApi) -> Refusal {
 
 /// `POST /v1/rerank`.
 pub(super) async fn rerank(State(api): State<Arc<Api>>, request: Request) -> Response {
-    relay_only(&api, request, RelayApi::Rerank).await
-}
-
-/// `POST /v1/embeddings`.
-pub(super) async fn embeddings(State(api): State<Arc<Api>>, request: Request) -> Response {
-    relay_only(&api, request, RelayApi::Embeddings).await
-}
-
-/// Serves an API that only upstreams have.
-async fn relay_only(api: &Api, request: Request, relay_api: RelayApi) -> Response {
     let (head, body) = request.into_parts();
     let served = async {
         let bytes = request_body::read(&head, body, api.limits.body_timeout).await?;
+        // Only upstreams have it.
         let refuse = |_: &Model| -> BoxFuture<'_, _> {
-            Box::pin(future::ready(Err(unsupported_api(api, relay_api))))
+            Box::pin(future::ready(Err(unsupported_api(&api, RelayApi::Rerank))))
         };
-        relay_or(api, &head, &bytes, relay_api, refuse).await
+        relay_or(&api, &head, &bytes, RelayApi::Rerank, refuse).await
     };
     let served: Result<Response, Refusal> = served.await;
     served.unwrap_or_else(|refusal| refusals::respond(&refusal, &head))

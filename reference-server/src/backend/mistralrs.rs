@@ -10,7 +10,8 @@
 //!    after the other, with consecutive seeds.
 //! 4. Dropping a [`Generation`] stops the model after the current token. The slot is released when
 //!    the engine has stopped.
-//! 5. If the engine dies, its chats fail with [`BackendError::Engine`] and it is loaded again.
+//! 5. An embedding model embeds the inputs of a request one after the other.
+//! 6. If the engine dies, its chats fail with [`BackendError::Engine`] and it is loaded again.
 //!
 //! `panic = "abort"` must not be set, because mistral.rs panics on recoverable errors.
 
@@ -27,16 +28,20 @@ use futures_util::{StreamExt, future::BoxFuture, stream};
 use tokio::sync::watch;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
-use super::{Backend, BackendError, Generation, Load, Phase, Status, Tokens, UsageMeter};
+use super::{Backend, BackendError, Generation, Load, Phase, RelayApi, Status, Tokens, UsageMeter};
 use crate::{
     blocking_pool::BlockingPool,
     chat::{ChatRequest, Event, FinishReason, ImageRejection, Message, Part, Role, Usage},
+    embedding::{EmbeddingRequest, Embeddings},
 };
 
 mod admission;
 mod config;
 mod constraint;
 mod decode;
+mod embed;
+mod embedder;
+mod embedding_dir;
 mod engine;
 mod generate;
 mod grammar;
@@ -46,6 +51,7 @@ mod loader;
 mod logit_bias;
 mod logits_processor;
 mod logprobs;
+mod matryoshka;
 mod model_dir;
 mod output;
 mod prompt;
@@ -70,11 +76,12 @@ pub(crate) use decode::decode;
 
 use admission::Admission;
 use constraint::Constraint;
+use embedder::Embedder;
 use engine::Engine;
 use generate::{GenerationTask, Thinking};
 use grammar::{Grammar, GrammarError};
 use prompt::Prompt;
-use supervise::State;
+use supervise::{LoadedEngine, ModelTask, State};
 
 /// A model that mistral.rs runs in this process.
 #[derive(Clone)]
@@ -122,6 +129,20 @@ impl MistralRs {
     }
 
     fn engine(&self) -> Result<Arc<Engine>, BackendError> {
+        match self.loaded()? {
+            LoadedEngine::Chat(engine) => Ok(engine),
+            LoadedEngine::Embedding(_) => Err(BackendError::UnsupportedApi),
+        }
+    }
+
+    fn embedder(&self) -> Result<Arc<Embedder>, BackendError> {
+        match self.loaded()? {
+            LoadedEngine::Embedding(embedder) => Ok(embedder),
+            LoadedEngine::Chat(_) => Err(BackendError::UnsupportedApi),
+        }
+    }
+
+    fn loaded(&self) -> Result<LoadedEngine, BackendError> {
         let state = self.state.borrow();
         match (&state.phase, &state.engine) {
             (Phase::Ready, Some(engine)) => Ok(engine.clone()),
@@ -327,16 +348,42 @@ impl Backend for MistralRs {
     fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Tokens, BackendError>> {
         let backend = self.clone();
         Box::pin(async move {
-            let engine = backend.engine()?;
-            let encode = move || {
-                let encoding = engine.info.tokenizer.encode_fast(text, false);
-                let ids = encoding.map(|encoding| encoding.get_ids().to_vec());
-                (ids, engine.info.context)
+            let engine = backend.loaded()?;
+            let encode = move || match engine {
+                LoadedEngine::Chat(engine) => {
+                    let encoding = engine.info.tokenizer.encode_fast(text, false);
+                    let encoding = encoding.map_err(|_| BackendError::Engine)?;
+                    Ok(Tokens {
+                        ids: encoding.get_ids().to_vec(),
+                        context: engine.info.context,
+                    })
+                }
+                // With the tokens that the model adds, so that the ids have the same embedding.
+                LoadedEngine::Embedding(embedder) => Ok(Tokens {
+                    ids: embedder.info.encode(text)?,
+                    context: embedder.info.max_tokens(),
+                }),
             };
-            match backend.decode_pool.run(encode).await {
-                Some((Ok(ids), context)) => Ok(Tokens { ids, context }),
-                _ => Err(BackendError::Engine),
-            }
+            let tokens = backend.decode_pool.run(encode).await;
+            tokens.unwrap_or(Err(BackendError::Engine))
         })
+    }
+
+    fn embed(
+        &self,
+        request: EmbeddingRequest,
+        meter: UsageMeter,
+    ) -> BoxFuture<'static, Result<Embeddings, BackendError>> {
+        Box::pin(self.clone().embeddings(request, meter))
+    }
+
+    fn has_api(&self, api: RelayApi) -> bool {
+        match (self.state.borrow().task, api) {
+            (Some(_), RelayApi::Tokenize) => true,
+            (Some(ModelTask::Embedding), api) => api == RelayApi::Embeddings,
+            (Some(ModelTask::Chat), RelayApi::Embeddings | RelayApi::Rerank) => false,
+            (Some(ModelTask::Chat), _) => true,
+            (None, _) => false,
+        }
     }
 }

@@ -83,6 +83,12 @@ impl Backend for Upstream {
         true
     }
 
+    fn has_api(&self, api: RelayApi) -> bool {
+        // These are translated.
+        let is_chat = matches!(api, RelayApi::Messages | RelayApi::Responses);
+        self.relay(api).is_some() || is_chat && self.relay(RelayApi::Chat).is_some()
+    }
+
     /// The upstream decides about all fields that a translation has.
     fn supports(&self, param: &str) -> bool {
         param != "prompt" || self.apis.contains(&ApiConfig::Completions)

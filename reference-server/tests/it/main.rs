@@ -9,6 +9,7 @@ mod compatibility;
 mod credentials;
 mod descriptors;
 mod early_responses;
+mod embeddings;
 mod environment;
 mod headers;
 mod health;

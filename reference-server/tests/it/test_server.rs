@@ -17,6 +17,7 @@ use stockade_server::{
     backend::{Backend, MistralRs, MistralRsConfig, Phase},
     tiny_model,
 };
+use stockade_testkit::poll::until_async;
 use tempfile::TempDir;
 use tokio::{sync::watch, task::JoinHandle};
 
@@ -75,6 +76,28 @@ impl TestServer {
 
     async fn open(folder: TempDir, config: &Config, backend: Arc<dyn Backend>) -> Self {
         let models = Models::new(config, |_| Ok(Arc::clone(&backend))).unwrap();
+        Self::serve(folder, config, models).await
+    }
+
+    /// Starts a server with the `[[models]]` of these lines; `write` writes their files.
+    pub(crate) async fn with_models(lines: &str, write: impl FnOnce(&Path)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path());
+        let config = config(folder.path(), lines);
+        let models = Models::start(&config).unwrap();
+        let server = Self::serve(folder, &config, models).await;
+        until_async("the models are ready", async || {
+            let request = server.request(Method::GET, "/health/details");
+            let response = request.bearer_auth(METRICS_KEY).send().await.unwrap();
+            let health: Value = response.json().await.unwrap();
+            let mut models = health["models"].as_array().unwrap().iter();
+            models.all(|model| model["status"] == "ready")
+        })
+        .await;
+        server
+    }
+
+    async fn serve(folder: TempDir, config: &Config, models: Models) -> Self {
         let server = Server::bind(config).await.unwrap();
         let address = server.address();
         let (shutdown, signal) = watch::channel(ShutdownSignal::None);
@@ -194,7 +217,9 @@ pub(crate) fn write_files(folder: &Path, lines: &str) -> PathBuf {
     std::fs::write(folder.join("keys.yaml"), keys).unwrap();
 
     let model = "[model]\nsource = \"./model\"\nname = \"tiny\"\n";
-    let lines = if lines.contains("[model]") {
+    let lines = if lines.contains("[[models]]") {
+        lines.to_owned()
+    } else if lines.contains("[model]") {
         lines.replace("[model]\n", model)
     } else {
         format!("{lines}\n{model}")

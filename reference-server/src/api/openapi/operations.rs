@@ -91,7 +91,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         path: routes::EMBEDDINGS,
         id: "createEmbedding",
-        summary: "Embed texts; for models of upstreams",
+        summary: "Embed texts; for embedding models",
         request: Some("EmbeddingsRequest"),
         response: "EmbeddingsResponse",
         ..POST

@@ -361,11 +361,22 @@ struct AnthropicErrorFields {
 #[derive(ToSchema)]
 struct EmbeddingsRequest {
     model: String,
-    input: TextOrTexts,
+    input: EmbeddingInput,
+    /// The length of the vectors, for models whose vectors can be cut.
     #[schema(minimum = 1, maximum = 65536)]
     dimensions: Option<u32>,
     /// `float` or `base64`.
     encoding_format: Option<EncodingFormat>,
+}
+
+/// Texts, or the ids of their tokens; at most 2048.
+#[derive(ToSchema)]
+#[serde(untagged)]
+enum EmbeddingInput {
+    Text(String),
+    Texts(Vec<String>),
+    Tokens(Vec<u32>),
+    TokensOfTexts(Vec<Vec<u32>>),
 }
 
 #[derive(ToSchema)]
@@ -375,10 +386,30 @@ enum EncodingFormat {
     Base64,
 }
 
-/// The embeddings, as the upstream returns them.
+/// The embeddings. Models of upstreams may lack fields and add others.
 #[derive(ToSchema)]
 struct EmbeddingsResponse {
-    data: Vec<Value>,
+    /// `list`.
+    object: String,
+    data: Vec<Embedding>,
+    model: String,
+    usage: EmbeddingsUsage,
+}
+
+#[derive(ToSchema)]
+struct Embedding {
+    /// `embedding`.
+    object: String,
+    /// The index of the input.
+    index: u32,
+    /// Numbers; with the format `base64`, a string with the little-endian 32-bit floats.
+    embedding: Value,
+}
+
+#[derive(ToSchema)]
+struct EmbeddingsUsage {
+    prompt_tokens: u64,
+    total_tokens: u64,
 }
 
 /// A text to split.

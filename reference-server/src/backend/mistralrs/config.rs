@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{hub, model_dir::ModelDir};
+use super::{embedding_dir::is_embedding, hub, model_dir::ModelFiles, supervise::ModelTask};
 
 /// How a model is loaded, and its limits.
 #[derive(Clone, Debug)]
@@ -50,8 +50,17 @@ impl MistralRsConfig {
     /// Returns one line with the problem and the remedy.
     pub fn check(&self) -> Result<(), String> {
         match &self.model {
-            ModelSource::Directory(path) => ModelDir::read(path).map(|_| ()),
+            ModelSource::Directory(path) => ModelFiles::read(path).map(|_| ()),
             ModelSource::Hub(id) => hub::check(id),
+        }
+    }
+
+    /// What the model is for, as far as that is known before it is downloaded.
+    pub(super) fn task(&self) -> Option<ModelTask> {
+        match &self.model {
+            ModelSource::Directory(path) if is_embedding(path) => Some(ModelTask::Embedding),
+            ModelSource::Directory(_) => Some(ModelTask::Chat),
+            ModelSource::Hub(_) => None,
         }
     }
 }

@@ -28,10 +28,49 @@ use super::{
 
 /// A loaded model. Dropping the last reference stops the engine's thread and frees the weights.
 pub(super) struct Engine {
+    handle: EngineHandle,
+    pub(super) info: ModelInfo,
+}
+
+/// An engine's request channel. Dropping it stops the engine's thread.
+pub(super) struct EngineHandle {
     _model: Model,
     requests: mpsc::Sender<Request>,
     next_id: AtomicUsize,
-    pub(super) info: ModelInfo,
+}
+
+impl EngineHandle {
+    /// The channel of a loaded model.
+    ///
+    /// # Errors
+    /// Returns an error if the engine has already died.
+    pub(super) fn new(model: Model) -> Result<Self, mistralrs::core::MistralRsError> {
+        let requests = model.inner().get_sender(None)?;
+        Ok(Self {
+            _model: model,
+            requests,
+            next_id: AtomicUsize::new(0),
+        })
+    }
+
+    /// The id of the next request.
+    pub(super) fn next_id(&self) -> usize {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Sends a request.
+    ///
+    /// # Errors
+    /// Returns [`BackendError::Engine`] if the engine has died.
+    pub(super) async fn send(&self, request: Request) -> Result<(), BackendError> {
+        let sent = self.requests.send(request).await;
+        sent.map_err(|_| BackendError::Engine)
+    }
+
+    /// Resolves when the engine has died.
+    pub(super) async fn died(&self) {
+        self.requests.closed().await;
+    }
 }
 
 /// The properties of a loaded model.
@@ -82,18 +121,13 @@ impl Engine {
         model: Model,
         info: ModelInfo,
     ) -> Result<Self, mistralrs::core::MistralRsError> {
-        let requests = model.inner().get_sender(None)?;
-        Ok(Self {
-            _model: model,
-            requests,
-            next_id: AtomicUsize::new(0),
-            info,
-        })
+        let handle = EngineHandle::new(model)?;
+        Ok(Self { handle, info })
     }
 
     /// Resolves when the engine has died.
     pub(super) async fn died(&self) {
-        self.requests.closed().await;
+        self.handle.died().await;
     }
 
     /// The tokens of the messages, with one token for each image.
@@ -116,7 +150,7 @@ impl Engine {
             reasoning_effort: reasoning.effort,
             response,
         });
-        let requests = self.requests.clone();
+        let requests = self.handle.requests.clone();
         // A task of its own, so that the tokens are received even if the caller is dropped;
         // otherwise the engine panics (see `quirks`).
         let received = tokio::spawn(async move {
@@ -171,7 +205,7 @@ impl Engine {
             response,
             return_logprobs: false,
             is_streaming: quirks::STREAMS,
-            id: self.next_id.fetch_add(1, Ordering::Relaxed),
+            id: self.handle.next_id(),
             constraint: Constraint::None,
             suffix: None,
             tools: None,
@@ -182,9 +216,7 @@ impl Engine {
             model_id: None,
             truncate_sequence: false,
         };
-        let request = Request::Normal(Box::new(request));
-        let sent = self.requests.send(request).await;
-        sent.map_err(|_| BackendError::Engine)?;
+        self.handle.send(Request::Normal(Box::new(request))).await?;
         Ok(replies)
     }
 
@@ -202,7 +234,7 @@ impl Engine {
             reasoning_effort: None,
             response,
         });
-        self.requests.send(request).await.unwrap();
+        self.handle.send(request).await.unwrap();
         self.died().await;
     }
 }

@@ -97,10 +97,17 @@ fn download(repo: &ApiRepo, report: &dyn Fn(String)) -> Result<PathBuf, ApiError
 /// which are large.
 fn is_needed(name: &str) -> bool {
     let extension = Path::new(name).extension().and_then(|e| e.to_str());
-    !name.contains('/')
-        && name != "config.json"
-        && name != "consolidated.safetensors"
-        && matches!(extension, Some("json" | "jinja" | "safetensors"))
+    let is_embedding_module = || {
+        // Such as `1_Pooling/config.json`.
+        let (folder, file) = name.split_once('/').unwrap_or_default();
+        folder.starts_with(|c: char| c.is_ascii_digit())
+            && matches!(file, "config.json" | "model.safetensors")
+    };
+    is_embedding_module()
+        || !name.contains('/')
+            && name != "config.json"
+            && name != "consolidated.safetensors"
+            && matches!(extension, Some("json" | "jinja" | "safetensors"))
 }
 
 /// Whether an id is safe to use in a path and a URL.
@@ -138,6 +145,24 @@ mod tests {
             "", "a", "../b", "a/..", "a/b/c", "a/b?c", "/b", "a/", "a/b c",
         ] {
             assert!(!is_id(id), "{id}");
+        }
+    }
+
+    #[test]
+    fn downloads_the_modules_of_embedding_models() {
+        for name in [
+            "modules.json",
+            "1_Pooling/config.json",
+            "2_Dense/model.safetensors",
+        ] {
+            assert!(is_needed(name), "{name}");
+        }
+        for name in [
+            "onnx/config.json",
+            "1_Pooling/a/config.json",
+            "2_Dense/pytorch_model.bin",
+        ] {
+            assert!(!is_needed(name), "{name}");
         }
     }
 

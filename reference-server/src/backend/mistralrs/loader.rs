@@ -1,21 +1,25 @@
 //! Loads a model and starts its engine.
 
-use std::io::Write;
+use std::{io::Write, path::Path, sync::Arc};
 
 use mistralrs::{
-    IsqType, Model, ModelDType, MultimodalModelBuilder, TextModelBuilder, TokenSource,
+    EmbeddingModelBuilder, IsqType, Model, ModelDType, MultimodalModelBuilder, TextModelBuilder,
+    TokenSource,
 };
 use tokenizers::Tokenizer;
 
 use super::{
     Device, MistralRsConfig, ModelSource, Quantise,
+    embedder::{Embedder, EmbedderInfo},
+    embedding_dir::EmbeddingDir,
     engine::{Engine, ModelInfo},
     grammar::GrammarFactory,
     hub::Hub,
     logits_processor::EosTokens,
-    model_dir::{LoadError, Modality, ModelDir},
+    model_dir::{LoadError, Modality, ModelDir, ModelFiles},
     quirks,
     reasoning::ReasoningSupport,
+    supervise::LoadedEngine,
     think_filter,
     token_table::TokenTable,
     tool_prompt::ToolStyle,
@@ -31,7 +35,7 @@ pub(super) async fn load(
     config: &MistralRsConfig,
     device: &str,
     report: &dyn Fn(String),
-) -> Result<Engine, LoadError> {
+) -> Result<LoadedEngine, LoadError> {
     let path = match &config.model {
         ModelSource::Directory(path) => path.clone(),
         ModelSource::Hub(id) => {
@@ -39,10 +43,26 @@ pub(super) async fn load(
             Hub::from_env().fetch(id, report)?
         }
     };
-    let model_dir = ModelDir::read(&path)?;
-    let info = info(&model_dir, device)?;
-    report(format!("loading the weights in {}", path.display()));
-    let model = build(config, device, &model_dir).await.map_err(|error| {
+    let report = || report(format!("loading the weights in {}", path.display()));
+    let engine = match ModelFiles::read(&path)? {
+        ModelFiles::Chat(dir) => {
+            let info = info(&dir, device)?;
+            report();
+            let model = built(&path, build(config, device, &dir).await)?;
+            Engine::new(model, info).map(|engine| LoadedEngine::Chat(Arc::new(engine)))
+        }
+        ModelFiles::Embedding(dir) => {
+            let info = embedder_info(&dir, device)?;
+            report();
+            let model = built(&path, build_embedder(config, device, &dir).await)?;
+            Embedder::new(model, info).map(|engine| LoadedEngine::Embedding(Arc::new(engine)))
+        }
+    };
+    engine.map_err(|error| format!("cannot start the engine: {error}"))
+}
+
+fn built(path: &Path, model: Result<Model, anyhow::Error>) -> Result<Model, LoadError> {
+    model.map_err(|error| {
         let text = error.to_string();
         let first = text.lines().next().unwrap_or_default();
         format!(
@@ -50,8 +70,7 @@ pub(super) async fn load(
              there is enough memory",
             path.display()
         )
-    })?;
-    Engine::new(model, info).map_err(|error| format!("cannot start the engine: {error}"))
+    })
 }
 
 /// The device for a setting in this build: `cpu` or `cuda:0`.
@@ -80,12 +99,7 @@ fn has_gpu() -> bool {
 
 fn info(model_dir: &ModelDir, device: &str) -> Result<ModelInfo, LoadError> {
     let file = model_dir.path.join("tokenizer.json");
-    let mut tokenizer = Tokenizer::from_file(&file).map_err(|error| {
-        format!(
-            "cannot read {}: {error}; download the model again",
-            file.display()
-        )
-    })?;
+    let mut tokenizer = read_tokenizer(&file)?;
     let end = tokenizer.token_to_id(&model_dir.eos_token).ok_or_else(|| {
         format!(
             "{} lacks the EOS token {:?} of tokenizer_config.json: download the model again",
@@ -128,15 +142,32 @@ fn info(model_dir: &ModelDir, device: &str) -> Result<ModelInfo, LoadError> {
     })
 }
 
-/// The two builders have the same methods but no common trait.
+fn embedder_info(dir: &EmbeddingDir, device: &str) -> Result<EmbedderInfo, LoadError> {
+    let mut tokenizer = read_tokenizer(&dir.path.join("tokenizer.json"))?;
+    tokenizer.set_encode_special_tokens(true);
+    Ok(EmbedderInfo {
+        on_cpu: device == CPU,
+        context: dir.context,
+        vocabulary: dir.vocabulary,
+        matryoshka: dir.matryoshka.clone(),
+        tokenizer,
+    })
+}
+
+fn read_tokenizer(file: &Path) -> Result<Tokenizer, LoadError> {
+    Tokenizer::from_file(file).map_err(|error| {
+        format!(
+            "cannot read {}: {error}; download the model again",
+            file.display()
+        )
+    })
+}
+
+/// The builders have the same methods but no common trait.
 macro_rules! configured {
-    ($builder:ident, $config:expr, $device:expr, $model_dir:expr, $template:expr) => {{
-        let mut builder = $builder::new($model_dir.path.display())
+    ($builder:expr, $config:expr, $device:expr) => {{
+        let mut builder = $builder
             .with_token_source(TokenSource::None)
-            .with_jinja_explicit($template)
-            // Disabled: the time to first token would reveal whether another client has sent the
-            // same prefix.
-            .with_prefix_cache_n(None)
             .with_max_num_seqs($config.max_running.max(1));
         // Explicit, because the crate's default runs `nvidia-smi` and panics without it.
         builder = if $device == CPU {
@@ -154,6 +185,17 @@ macro_rules! configured {
     }};
 }
 
+/// A builder of chat models in a directory.
+macro_rules! with_template {
+    ($builder:ident, $model_dir:expr, $template:expr) => {
+        $builder::new($model_dir.path.display())
+            .with_jinja_explicit($template)
+            // Disabled: the time to first token would reveal whether another client has sent the
+            // same prefix.
+            .with_prefix_cache_n(None)
+    };
+}
+
 async fn build(
     config: &MistralRsConfig,
     device: &str,
@@ -165,7 +207,23 @@ async fn build(
     let template = template.into_temp_path();
     let path = template.display().to_string();
     match model_dir.modality {
-        Modality::Text => configured!(TextModelBuilder, config, device, model_dir, path),
-        Modality::Vision => configured!(MultimodalModelBuilder, config, device, model_dir, path),
+        Modality::Text => {
+            let builder = with_template!(TextModelBuilder, model_dir, path);
+            configured!(builder, config, device)
+        }
+        Modality::Vision => {
+            let builder = with_template!(MultimodalModelBuilder, model_dir, path);
+            configured!(builder, config, device)
+        }
     }
+}
+
+async fn build_embedder(
+    config: &MistralRsConfig,
+    device: &str,
+    dir: &EmbeddingDir,
+) -> Result<Model, anyhow::Error> {
+    let builder = EmbeddingModelBuilder::new(dir.path.display());
+    let builder = builder.with_loader_type(dir.loader.clone());
+    configured!(builder, config, device)
 }

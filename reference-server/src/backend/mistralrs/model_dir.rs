@@ -10,6 +10,8 @@ use std::{
 use mistralrs::NormalLoaderType;
 use serde_json::Value;
 
+use super::embedding_dir::{EmbeddingDir, is_embedding};
+
 /// Why a model cannot be loaded: one line with the problem and the remedy, for `/health/details`.
 pub(super) type LoadError = String;
 
@@ -22,7 +24,34 @@ pub(super) enum Modality {
     Vision,
 }
 
-/// The directory of a supported model, and what its files say about the model.
+/// The directory of a supported model.
+#[derive(Debug)]
+pub(super) enum ModelFiles {
+    Chat(ModelDir),
+    Embedding(EmbeddingDir),
+}
+
+impl ModelFiles {
+    /// Reads a model's directory.
+    ///
+    /// # Errors
+    /// Returns a [`LoadError`] if a file is missing, malformed or unsupported.
+    pub(super) fn read(path: &Path) -> Result<Self, LoadError> {
+        if !path.is_dir() {
+            return Err(format!(
+                "{} is not a directory: use a directory with config.json, tokenizer.json and \
+                 *.safetensors",
+                path.display()
+            ));
+        }
+        if is_embedding(path) {
+            return EmbeddingDir::read(path).map(Self::Embedding);
+        }
+        ModelDir::read(path).map(Self::Chat)
+    }
+}
+
+/// The directory of a chat model, and what its files say about the model.
 #[derive(Debug)]
 pub(super) struct ModelDir {
     pub(super) path: PathBuf,
@@ -42,18 +71,7 @@ pub(super) struct ModelDir {
 }
 
 impl ModelDir {
-    /// Reads a model's directory.
-    ///
-    /// # Errors
-    /// Returns a [`LoadError`] if a file is missing, malformed or unsupported.
-    pub(super) fn read(path: &Path) -> Result<Self, LoadError> {
-        if !path.is_dir() {
-            return Err(format!(
-                "{} is not a directory: use a directory with config.json, tokenizer.json and \
-                 *.safetensors",
-                path.display()
-            ));
-        }
+    fn read(path: &Path) -> Result<Self, LoadError> {
         let config = json(path, "config.json")?;
         let modality = modality(path, &config)?;
         if !path.join("tokenizer.json").is_file() {
@@ -95,13 +113,14 @@ fn modality(path: &Path, config: &Value) -> Result<Modality, LoadError> {
     } else {
         Err(format!(
             "the architecture {architecture:?} of {} is not supported: use a Qwen2.5-VL model, or \
-             a text model such as Qwen2, Qwen3, Llama, Mistral, Gemma2 or Phi3",
+             a text model such as Qwen2, Qwen3, Llama, Mistral, Gemma2 or Phi3; an embedding model \
+             needs its modules.json",
             path.display()
         ))
     }
 }
 
-fn check_weights(path: &Path) -> Result<(), LoadError> {
+pub(super) fn check_weights(path: &Path) -> Result<(), LoadError> {
     // A sharded model lists its files; an interrupted download lacks some of them.
     let index = optional_json(path, "model.safetensors.index.json")?;
     let listed = index["weight_map"].as_object().into_iter().flatten();
@@ -192,7 +211,7 @@ fn pixels(path: &Path) -> Result<(u64, u64), LoadError> {
     ))
 }
 
-fn json(path: &Path, name: &str) -> Result<Value, LoadError> {
+pub(super) fn json(path: &Path, name: &str) -> Result<Value, LoadError> {
     let file = path.join(name);
     if !file.is_file() {
         return Err(missing(path, name));
@@ -216,14 +235,14 @@ fn optional_json(path: &Path, name: &str) -> Result<Value, LoadError> {
     }
 }
 
-fn missing(path: &Path, name: &str) -> LoadError {
+pub(super) fn missing(path: &Path, name: &str) -> LoadError {
     format!(
         "{} has no {name}: download all files of the model",
         path.display()
     )
 }
 
-fn malformed(path: &Path, name: &str, field: &str) -> LoadError {
+pub(super) fn malformed(path: &Path, name: &str, field: &str) -> LoadError {
     format!(
         "{} has no valid {field:?}: download the model again",
         path.join(name).display()

@@ -1,7 +1,7 @@
 //! Workarounds for faults of mistral.rs 0.8.1, one item each, so that they can be deleted one by
 //! one when a newer version fixes them.
 //!
-//! Four more are handled elsewhere:
+//! Five more are handled elsewhere:
 //! - Fault 7: on CUDA an image is limited to about 8,192 tokens, and the work grows with their
 //!   square. [`MistralRsConfig::max_image_side`] therefore always applies.
 //! - Fault 9: a generation whose first token is its last continues: the engine marks it as running
@@ -13,6 +13,8 @@
 //! - Fault 11: a slow reader of the SDK's channel, which has a capacity of one, stalls all other
 //!   generations. Replies therefore bypass the SDK, through a channel with capacity for all of
 //!   them.
+//! - Fault 15: the engine pads the shorter inputs of a batch of embeddings without a mask, so that
+//!   the last token is padding. Its scheduler never puts inputs of different lengths into a batch.
 //!
 //! [`MistralRsConfig::max_image_side`]: super::MistralRsConfig::max_image_side
 //! [`LogitsProcessor`]: super::logits_processor::LogitsProcessor
@@ -23,7 +25,8 @@
 /// choice.
 pub(super) const STREAMS: bool = true;
 
-/// The number of slots that a chat takes; a chat that takes `all` slots runs alone.
+/// The number of slots that a chat or an embedding request takes; one that takes `all` slots runs
+/// alone.
 ///
 /// Fault 2: image chats of equal prompt length fail in the same batch, and text in a batch with
 /// images may get wrong positions. A chat with images therefore runs alone.
@@ -35,6 +38,9 @@ pub(super) const STREAMS: bool = true;
 pub(super) fn slots(has_images: bool, on_cpu: bool, all: usize) -> usize {
     if has_images || on_cpu { all } else { 1 }
 }
+
+/// Fault 16: an embedding model panics on an input of one token, for which it has no mask.
+pub(super) const MIN_EMBEDDED_TOKENS: usize = 2;
 
 /// Fault 3: the third image of a chat silently gets the embeddings of another one.
 pub(super) const MAX_IMAGES: usize = 2;

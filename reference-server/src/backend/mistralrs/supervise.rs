@@ -15,6 +15,7 @@ use tokio::{
 
 use super::{
     MistralRsConfig, Phase,
+    embedder::Embedder,
     engine::Engine,
     loader::{device_name, load},
     model_dir::LoadError,
@@ -25,7 +26,40 @@ pub(super) struct State {
     pub(super) phase: Phase,
     pub(super) device: &'static str,
     /// `Some` while the phase is [`Phase::Ready`].
-    pub(super) engine: Option<Arc<Engine>>,
+    pub(super) engine: Option<LoadedEngine>,
+    /// What the model is for, once its files have been read.
+    pub(super) task: Option<ModelTask>,
+}
+
+/// What a model is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ModelTask {
+    Chat,
+    Embedding,
+}
+
+/// The engine of a loaded model.
+#[derive(Clone)]
+pub(super) enum LoadedEngine {
+    Chat(Arc<Engine>),
+    Embedding(Arc<Embedder>),
+}
+
+impl LoadedEngine {
+    fn task(&self) -> ModelTask {
+        match self {
+            Self::Chat(_) => ModelTask::Chat,
+            Self::Embedding(_) => ModelTask::Embedding,
+        }
+    }
+
+    /// Resolves when the engine has died.
+    async fn died(&self) {
+        match self {
+            Self::Chat(engine) => engine.died().await,
+            Self::Embedding(embedder) => embedder.died().await,
+        }
+    }
 }
 
 /// How long an engine must run until earlier failures no longer count.
@@ -42,6 +76,7 @@ pub(super) fn start(config: MistralRsConfig) -> watch::Receiver<State> {
         phase: Phase::Loading("starting".to_owned()),
         device: "unknown",
         engine: None,
+        task: config.task(),
     });
     let state = Arc::new(state);
     let thread_state = state.clone();
@@ -81,7 +116,6 @@ fn supervise(config: &MistralRsConfig, runtime: &Runtime, state: &watch::Sender<
         }));
         match attempt.unwrap_or_else(|panic| Err(panic_message(&*panic))) {
             Ok(engine) => {
-                let engine = Arc::new(engine);
                 last_error = None;
                 set(state, Phase::Ready, Some(engine.clone()));
                 let since = Instant::now();
@@ -129,9 +163,10 @@ fn backoff(failures: u32) -> Duration {
     }
 }
 
-fn set(state: &watch::Sender<State>, phase: Phase, engine: Option<Arc<Engine>>) {
+fn set(state: &watch::Sender<State>, phase: Phase, engine: Option<LoadedEngine>) {
     state.send_modify(|state| {
         state.phase = phase;
+        state.task = engine.as_ref().map(LoadedEngine::task).or(state.task);
         state.engine = engine;
     });
 }

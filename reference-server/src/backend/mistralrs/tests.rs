@@ -18,6 +18,7 @@ use crate::{
 
 mod answers;
 mod choices;
+mod embeddings;
 mod faults;
 mod images;
 mod loading;

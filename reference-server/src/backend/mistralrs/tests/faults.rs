@@ -289,11 +289,9 @@ async fn a_dead_engine_fails_its_chats_and_is_reloaded() {
         with_timeout(collect(running)).await,
         Err(BackendError::Engine)
     );
-    let other = |state: &State| {
-        state
-            .engine
-            .as_ref()
-            .is_some_and(|e| !Arc::ptr_eq(e, &engine))
+    let other = |state: &State| match &state.engine {
+        Some(LoadedEngine::Chat(other)) => !Arc::ptr_eq(other, &engine),
+        _ => false,
     };
     drop(with_timeout(backend.state.wait_for(other)).await.unwrap());
     assert_eq!(
