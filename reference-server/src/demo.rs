@@ -29,12 +29,15 @@ use console::ConsoleReporter;
 const NAME: &str = "demo";
 /// The name of the same model over an upstream, which is this server itself.
 const UPSTREAM_NAME: &str = "demo-upstream";
+/// The name of the embedding model, which is served with the tiny model.
+const EMBEDDING_NAME: &str = "demo-embedding";
 
 /// Generate a tiny model, a key and a configuration in a temporary directory, and serve them
 ///
 /// The tiny model has random weights and answers gibberish; everything else is real. It is served
-/// twice: in this process, and over an upstream, which is this server itself. Use --model to serve
-/// a real model instead, for example Hcompany/Holo1.5-7B.
+/// twice: in this process, and over an upstream, which is this server itself. A tiny embedding
+/// model is served, too. Use --model to serve a real model instead, for example
+/// Hcompany/Holo1.5-7B.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
     /// Keep the files in this directory; by default they are removed on exit
@@ -74,6 +77,7 @@ const CONFIG: &str = "stockade.toml";
 const KEYS: &str = "keys.yaml";
 const UPSTREAM_KEY: &str = "upstream.key";
 const MODEL: &str = "model";
+const EMBEDDING_MODEL: &str = "embedding-model";
 
 /// The directory of the demo's files.
 enum DemoDir {
@@ -126,12 +130,16 @@ async fn write_files(
     listen: SocketAddr,
     seed: u64,
 ) -> Result<GeneratedKey, StartError> {
-    let source = match model {
-        Some(model) => model_argument(model),
+    let (source, embedding) = match model {
+        Some(model) => (model_argument(model), String::new()),
         None => {
             tiny_model::write(&folder.join(MODEL), seed)
-                .map_err(|error| StartError::context("cannot create the tiny model", &error))?;
-            format!("./{MODEL}")
+                .and_then(|()| tiny_model::write_embedding(&folder.join(EMBEDDING_MODEL), seed))
+                .map_err(|error| StartError::context("cannot create the tiny models", &error))?;
+            let embedding = format!(
+                "[[models]]\nname = \"{EMBEDDING_NAME}\"\nsource = \"./{EMBEDDING_MODEL}\"\n\n"
+            );
+            (format!("./{MODEL}"), embedding)
         }
     };
     let id = NAME.parse().expect("a literal id");
@@ -152,6 +160,7 @@ async fn write_files(
          [[models]]\nname = \"{UPSTREAM_NAME}\"\n\
          upstream = [{{ url = \"{upstream}\", api_key_file = \"{UPSTREAM_KEY}\", model = \
          \"{NAME}\" }}]\n\n\
+         {embedding}\
          [auth]\nkeys_file = \"{KEYS}\"\n\n\
          # The API is described at /docs/.\n[docs]\nallowed = true\n\n\
          [log]\nformat = \"text\"\n"

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use indicatif::{ProgressBar, ProgressStyle};
 use stockade_key_auth::GeneratedKey;
 
-use super::{NAME, UPSTREAM_NAME, sample_image};
+use super::{EMBEDDING_NAME, NAME, UPSTREAM_NAME, sample_image};
 use crate::{
     cli::print,
     serve::{LogReporter, ProgressReporter},
@@ -84,13 +84,17 @@ impl ConsoleReporter {
                  \x20        A real one: stockade-server demo --model Hcompany/Holo1.5-7B"
             ),
         };
+        let embedding = match &self.model {
+            Some(_) => String::new(),
+            None => format!("\n         {EMBEDDING_NAME}: for /v1/embeddings, with random weights"),
+        };
         format!(
             r#"
 Stockade is up at {base}
 
   files  {folder} ({fate})
   model  {NAME}: {model}
-         {UPSTREAM_NAME}: the same over HTTP, as from vLLM or llama.cpp
+         {UPSTREAM_NAME}: the same over HTTP, as from vLLM or llama.cpp{embedding}
   key    {key}
 
 Ask about an image and stream the answer:
