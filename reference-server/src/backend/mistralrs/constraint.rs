@@ -41,6 +41,14 @@ impl Constraint {
         let param = "response_format.json_schema.schema";
         let format = GrammarSource::of_format(&request.response_format);
         let format = format.map_err(|error| validate::invalid_schema(param, &error))?;
+        if format.is_none() && tools.iter().any(|tool| tool.strict) {
+            let source = GrammarSource::of_text_with_calls(&tools, is_single);
+            let source = source.map_err(|error| validate::invalid_schema("tools", &error))?;
+            return Ok(Self {
+                source: Some(source),
+                param: "tools",
+            });
+        }
         let source = match format {
             // The model decides whether it calls tools.
             Some(format) if !tools.is_empty() => Some(format.or(&calls(&tools)?)),

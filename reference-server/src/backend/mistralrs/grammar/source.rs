@@ -64,7 +64,8 @@ impl GrammarSource {
             format!(" (\"\\n\" call){{0,{}}}", MAX_CALLS - 1)
         };
         let mut rules = format!("calls: call{more}\n");
-        rules += &format!("call: {open} ({}) {close}\n", names.join(" | "));
+        rules += &format!("call: {open} body {close}\n");
+        rules += &format!("body: {}\n", names.join(" | "));
         for (name, tool) in names.iter().zip(tools) {
             let schema = match &tool.parameters {
                 Some(schema) => Schema::new(schema, tool.strict)?,
@@ -75,6 +76,26 @@ impl GrammarSource {
             rules += &format!("{name}_arguments: {}\n", schema.to_lark());
         }
         Ok(Self::new("calls", rules))
+    }
+
+    /// The grammar of a text in which calls match the schemas of their tools.
+    ///
+    /// # Errors
+    /// As for [`of_calls`](Self::of_calls).
+    pub(in crate::backend::mistralrs) fn of_text_with_calls(
+        tools: &[&Tool],
+        is_single: bool,
+    ) -> Result<Self, GrammarError> {
+        let Self { rules, .. } = Self::of_calls(tools, is_single)?;
+        let max = if is_single { 1 } else { MAX_CALLS };
+        let close = Value::from(format!("\n{CLOSE}"));
+        let rules = format!(
+            "text_with_calls: text_call{{0,{max}}} end\n\
+             text_call: until_call \"\\n\" body {close}\n\
+             until_call[lazy]: /(?s:.*){OPEN}/\n\
+             end: /(?s:.*)/\n{rules}"
+        );
+        Ok(Self::new("text_with_calls", rules))
     }
 
     fn new(alternative: &'static str, rules: String) -> Self {

@@ -95,6 +95,41 @@ fn the_answer_may_follow_the_reasoning() {
 }
 
 #[test]
+fn calls_in_a_text_match_their_schema() {
+    let schema = r#"{"type":"object","required":["x"],"properties":{"x":{"type":"integer"}}}"#;
+    let tool = Tool {
+        name: "click".to_owned(),
+        description: None,
+        parameters: Some(RawValue::from_string(schema.to_owned()).unwrap()),
+        strict: true,
+    };
+    let call = |arguments: &str| {
+        let body = format!(r#"{{"name": "click", "arguments": {arguments}}}"#);
+        format!("<tool_call>\n{body}\n</tool_call>")
+    };
+    let valid = call(r#"{"x": 7}"#);
+    let several = GrammarSource::of_text_with_calls(&[&tool], false).unwrap();
+    for (text, expected) in [
+        ("", true),
+        ("I <click> it.\n", true),
+        (valid.as_str(), true),
+        (&format!("I click.\n{valid}\n{valid}"), true),
+        (&format!("{valid} done"), true),
+        (&call(r#"{"x": "a"}"#), false),
+        (&call(r#"{"y": 7}"#), false),
+        (&valid.replace("click", "press"), false),
+        ("<tool_call> is a tag", false),
+        (&format!("{valid}\n<tool_call>none"), false),
+    ] {
+        assert_eq!(permits(&several, text), expected, "{text}");
+    }
+    let single = GrammarSource::of_text_with_calls(&[&tool], true).unwrap();
+    assert!(permits(&single, &valid));
+    let after = several.after_reasoning();
+    assert!(permits(&after, &format!("so</think>{valid}")));
+}
+
+#[test]
 fn errors_have_reasons_without_values() {
     let (_, factory, _) = factory();
     let deep = format!("{}true{}", r#"{"not":"#.repeat(40), "}".repeat(40));

@@ -120,9 +120,14 @@ async fn arguments_arrive_while_they_are_generated() {
 #[tokio::test]
 async fn the_model_may_answer_with_text() {
     let backend = shared().await;
-    let request = with_tools(ToolChoice::Auto, 1);
+    let mut request = with_tools(ToolChoice::Auto, 1);
+    request.tools[0].strict = true;
+    let strict = ask_all(&backend, request.clone()).await.unwrap();
+    request.tools[0].strict = false;
     let answer = ask_all(&backend, request.clone()).await.unwrap();
     let choice = &answer.choices[0];
+    // The grammar of strict tools permits the same text.
+    assert_eq!(strict.choices[0].text, choice.text);
     // A model with random weights opens no call.
     assert!(choice.tool_calls.is_empty() && !choice.text.is_empty());
     assert_ne!(choice.finish, Some(FinishReason::ToolCalls));
