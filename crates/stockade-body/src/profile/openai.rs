@@ -179,6 +179,8 @@ pub(super) fn responses() -> Vec<(String, Rule)> {
                 ("/refusal", Rule::PromptText),
                 ("/annotations", Rule::PromptTexts),
                 ("/logprobs", Rule::Any),
+                // The text as a value: OpenAI's SDK for Node sends back what its `parse` adds.
+                ("/parsed", Rule::PromptTexts),
                 ("/image_url", Rule::ImageUrl),
                 ("/detail", Rule::MaxChars(16)),
             ],

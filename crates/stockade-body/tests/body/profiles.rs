@@ -109,6 +109,14 @@ async fn openai_responses() {
             ),
             (part(json!({"type": "input_text", "text": "hi"})), "passed"),
             (
+                part(json!({"type": "output_text", "text": "{}", "parsed": {"x": 1}})),
+                "passed",
+            ),
+            (
+                part(json!({"type": "output_text", "text": "{}", "parsed": {"x": long()}})),
+                "PROMPT_TOO_LONG",
+            ),
+            (
                 part(json!({"type": "input_image", "image_url": gif, "detail": "auto"})),
                 "passed",
             ),

@@ -15,10 +15,17 @@ use crate::{
     },
 };
 
-/// The other fields of a message. The chat templates of the supported models do not use `name`.
+/// The other fields of a message. The chat templates of the supported models do not use `name`;
+/// the `parse` methods of OpenAI's SDKs add `parsed`.
 const FIELD_RULES: FieldRules = FieldRules {
     own: MessageBody::FIELDS,
-    ignored: &["annotations", "name", "reasoning", "reasoning_content"],
+    ignored: &[
+        "annotations",
+        "name",
+        "parsed",
+        "reasoning",
+        "reasoning_content",
+    ],
     unsupported: &[
         ("audio", NO_DEFAULTS),
         ("function_call", NO_DEFAULTS),
@@ -255,6 +262,19 @@ mod tests {
         assert_eq!(messages[1].tool_calls[0].name, "click");
         assert_eq!(messages[2].tool_call_id.as_deref(), Some("x"));
         assert_eq!(messages[2].texts().collect::<Vec<_>>(), ["done"]);
+    }
+
+    #[test]
+    fn accepts_what_sdks_add_to_a_completion() {
+        let messages = parse_messages(
+            r#"[{"role":"user","content":"a"},
+                {"role":"assistant","content":"{}","parsed":{"x":1},"tool_calls":[{"id":"x",
+                    "index":0,"type":"function","function":{"name":"click","arguments":"{}",
+                    "parsed_arguments":{"x":1}}}]}]"#,
+        )
+        .ok()
+        .unwrap();
+        assert_eq!(messages[1].tool_calls[0].arguments, "{}");
     }
 
     #[test]

@@ -72,6 +72,9 @@ pub(in crate::dialect) struct ItemBody<'a> {
     _encrypted_content: IgnoredAny,
     #[serde(default, rename = "phase")]
     _phase: IgnoredAny,
+    /// The arguments as a value, which the `parse` methods of OpenAI's SDKs add.
+    #[serde(default, rename = "parsed_arguments")]
+    _parsed_arguments: IgnoredAny,
     /// Items of other types are refused by their `type`; their fields are ignored here.
     #[serde(default, rename = "input")]
     _input: IgnoredAny,
@@ -91,6 +94,9 @@ pub(in crate::dialect) struct PartBody<'a> {
     _annotations: IgnoredAny,
     #[serde(default, rename = "logprobs")]
     _logprobs: IgnoredAny,
+    /// The text as a value, which the `parse` methods of OpenAI's SDKs add.
+    #[serde(default, rename = "parsed")]
+    _parsed: IgnoredAny,
     /// The detail level, which these models do not support.
     #[serde(default, rename = "detail")]
     _detail: IgnoredAny,

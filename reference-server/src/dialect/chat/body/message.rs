@@ -15,8 +15,8 @@ use crate::dialect::{
 const MAX_PARTS: usize = 256;
 
 object_body! {
-    /// A message. It accepts the fields of OpenAI's response messages, so that a client can send
-    /// a completion back as it received it.
+    /// A message. It accepts the fields of OpenAI's response messages, and those that OpenAI's
+    /// SDKs add to them, so that a client can send a completion back as it received it.
     pub(in crate::dialect) struct MessageBody<'a>: "a message" {
         role = "role": String,
         content = "content": StringOrList<'a, PartBody<'a>, MAX_PARTS>,
@@ -42,6 +42,9 @@ pub(in crate::dialect) struct ToolCallBody {
 pub(in crate::dialect) struct CallBody {
     pub(in crate::dialect) name: String,
     pub(in crate::dialect) arguments: Option<String>,
+    /// The arguments as a value, which the `parse` methods of OpenAI's SDKs add.
+    #[serde(default, rename = "parsed_arguments")]
+    _parsed_arguments: IgnoredAny,
 }
 
 /// A part of a message. The required fields depend on `type`.

@@ -77,8 +77,9 @@ fn reads_items_in_their_order() {
                 {{"type":"input_image","detail":"auto","image_url":"data:image/png;base64,{PNG}"}}]}},
             {{"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":null}},
             {{"type":"message","id":"msg_1","status":"completed","role":"assistant","content":[
-                {{"type":"output_text","text":"b","annotations":[],"logprobs":[]}}]}},
-            {{"type":"function_call","id":"fc_1","call_id":"x","name":"click","arguments":"{{}}","status":"completed"}},
+                {{"type":"output_text","text":"b","annotations":[],"logprobs":[],"parsed":{{}}}}]}},
+            {{"type":"function_call","id":"fc_1","call_id":"x","name":"click","arguments":"{{}}","status":"completed",
+                "parsed_arguments":{{}}}},
             {{"type":"function_call","call_id":"y","name":"type","arguments":"{{}}"}},
             {{"type":"function_call_output","call_id":"x","output":"done"}},
             {{"type":"function_call_output","call_id":"y","output":[{{"type":"input_image","image_url":"data:image/png;base64,{PNG}"}}]}},
