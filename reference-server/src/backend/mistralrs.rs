@@ -345,6 +345,10 @@ impl Backend for MistralRs {
         Box::pin(self.clone().count(request))
     }
 
+    fn supports(&self, param: &str) -> bool {
+        param == "count_tokens" && self.has_api(RelayApi::CountTokens)
+    }
+
     fn tokenize(&self, text: String) -> BoxFuture<'static, Result<Tokens, BackendError>> {
         let backend = self.clone();
         Box::pin(async move {

@@ -91,7 +91,11 @@ impl Backend for Upstream {
 
     /// The upstream decides about all fields that a translation has.
     fn supports(&self, param: &str) -> bool {
-        param != "prompt" || self.apis.contains(&ApiConfig::Completions)
+        match param {
+            "prompt" => self.apis.contains(&ApiConfig::Completions),
+            "count_tokens" => self.apis.contains(&ApiConfig::Messages),
+            _ => true,
+        }
     }
 }
 

@@ -114,6 +114,21 @@ async fn counts_the_tokens_of_a_prompt() {
     assert_eq!(record["completion_tokens"], 0, "{record}");
 }
 
+#[tokio::test]
+async fn names_only_models_that_count_tokens() {
+    let upstream = ScriptedUpstream::http1().await;
+    let gateway = Gateway::new(&upstream, "").await;
+    let request = gateway.post("/v1/messages/count_tokens", &body(json!({})));
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), 400);
+    let body: Value = response.json().await.unwrap();
+    // Without a translation of `count_tokens`, its model is not one of them.
+    assert_eq!(
+        body["error"]["message"],
+        "this model does not support `count_tokens`"
+    );
+}
+
 // R11
 #[tokio::test]
 async fn refuses_in_the_format_of_the_api() {
