@@ -16,11 +16,12 @@ pub(super) struct Operation {
     pub(super) path: &'static str,
     pub(super) id: &'static str,
     summary: &'static str,
-    /// The schema of the body; `None` for `GET`.
-    request: Option<&'static str>,
+    /// The body; `None` for `GET`.
+    request: Option<Request>,
     /// The schema of the response.
     response: &'static str,
-    /// Whether the response can be a stream of server-sent events.
+    /// Whether the response can be a stream of server-sent events. They have no schema: OpenAPI 3.1
+    /// describes a body as a whole.
     streams: bool,
     /// The required scope; `None` for public routes.
     scope: Option<&'static str>,
@@ -28,6 +29,13 @@ pub(super) struct Operation {
     is_health: bool,
     /// The schema of errors.
     error: &'static str,
+}
+
+/// The body of a request.
+struct Request {
+    schema: &'static str,
+    /// An example in JSON.
+    example: &'static str,
 }
 
 const GET: Operation = Operation {
@@ -50,12 +58,18 @@ const POST: Operation = Operation {
 /// The path of a model, whose name may contain slashes.
 const MODEL: &str = "/v1/models/{id}";
 
+/// The name of a model in the examples.
+const EXAMPLE_MODEL: &str = "holo";
+
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         path: routes::CHAT,
         id: "createChatCompletion",
         summary: "Answer a chat",
-        request: Some("ChatRequest"),
+        request: Some(Request {
+            schema: "ChatRequest",
+            example: r#"{"model": "holo", "messages": [{"role": "user", "content": "Hello"}]}"#,
+        }),
         response: "ChatCompletion",
         streams: true,
         ..POST
@@ -64,7 +78,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
         path: routes::RESPONSES,
         id: "createResponse",
         summary: "Answer a conversation, without stored state",
-        request: Some("ResponsesRequest"),
+        request: Some(Request {
+            schema: "ResponsesRequest",
+            example: r#"{"model": "holo", "input": "Hello"}"#,
+        }),
         response: "ResponsesResponse",
         streams: true,
         ..POST
@@ -73,7 +90,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
         path: routes::MESSAGES,
         id: "createMessage",
         summary: "Answer a conversation, in Anthropic's format",
-        request: Some("MessagesRequest"),
+        request: Some(Request {
+            schema: "MessagesRequest",
+            example: r#"{"model": "holo", "max_tokens": 8, "messages": [{"role": "user", "content": "Hello"}]}"#,
+        }),
         response: "MessagesResponse",
         streams: true,
         error: "AnthropicError",
@@ -83,7 +103,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
         path: routes::COUNT_TOKENS,
         id: "countTokens",
         summary: "Count the tokens of a conversation, in Anthropic's format",
-        request: Some("CountTokensRequest"),
+        request: Some(Request {
+            schema: "CountTokensRequest",
+            example: r#"{"model": "holo", "messages": [{"role": "user", "content": "Hello"}]}"#,
+        }),
         response: "CountTokensResponse",
         error: "AnthropicError",
         ..POST
@@ -92,7 +115,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
         path: routes::EMBEDDINGS,
         id: "createEmbedding",
         summary: "Embed texts; for embedding models",
-        request: Some("EmbeddingsRequest"),
+        request: Some(Request {
+            schema: "EmbeddingsRequest",
+            example: r#"{"model": "holo", "input": ["Hello"]}"#,
+        }),
         response: "EmbeddingsResponse",
         ..POST
     },
@@ -100,7 +126,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
         path: routes::TOKENIZE,
         id: "tokenize",
         summary: "Split a text into tokens",
-        request: Some("TokenizeRequest"),
+        request: Some(Request {
+            schema: "TokenizeRequest",
+            example: r#"{"model": "holo", "prompt": "Hello"}"#,
+        }),
         response: "TokenizeResponse",
         ..POST
     },
@@ -108,7 +137,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
         path: routes::COMPLETIONS,
         id: "createCompletion",
         summary: "Continue a text",
-        request: Some("CompletionRequest"),
+        request: Some(Request {
+            schema: "CompletionRequest",
+            example: r#"{"model": "holo", "prompt": "Hello"}"#,
+        }),
         response: "Completion",
         streams: true,
         ..POST
@@ -117,7 +149,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
         path: routes::RERANK,
         id: "rerank",
         summary: "Order documents by their relevance to a query; for models of upstreams",
-        request: Some("RerankRequest"),
+        request: Some(Request {
+            schema: "RerankRequest",
+            example: r#"{"model": "holo", "query": "Hello", "documents": ["Hi", "Goodbye"]}"#,
+        }),
         response: "RerankResponse",
         ..POST
     },
@@ -170,16 +205,17 @@ impl Operation {
             .description("Success")
             .content("application/json", json(self.response));
         if self.streams {
-            let text = ObjectBuilder::new().schema_type(Type::String).build();
-            success = success.content("text/event-stream", Content::new(Some(text)));
+            success = success.content("text/event-stream", Content::default());
         }
         let mut operation = OperationBuilder::new()
             .operation_id(Some(self.id))
             .summary(Some(self.summary))
             .response("200", success.build());
-        if let Some(request) = self.request {
+        if let Some(request) = &self.request {
+            let mut content = json(request.schema);
+            content.example = serde_json::from_str(request.example).ok();
             let body = RequestBodyBuilder::new()
-                .content("application/json", json(request))
+                .content("application/json", content)
                 .required(Some(Required::True));
             operation = operation.request_body(Some(body.build()));
         }
@@ -189,6 +225,7 @@ impl Operation {
                 .name("id")
                 .parameter_in(ParameterIn::Path)
                 .required(Required::True)
+                .example(Some(EXAMPLE_MODEL.into()))
                 .schema(Some(text));
             operation = operation.parameter(parameter.build());
         }

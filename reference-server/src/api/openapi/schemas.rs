@@ -8,7 +8,10 @@ use std::collections::HashMap;
 use serde_json::Value;
 use utoipa::{
     ToSchema,
-    openapi::{RefOr, Schema},
+    openapi::{
+        RefOr, Schema,
+        schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, SchemaType, Type},
+    },
 };
 
 /// All schemas, by their names.
@@ -46,6 +49,42 @@ where
     T::schemas(schemas);
 }
 
+/// Up to four stop sequences, as one text or several. Their limit is 256 bytes, which a schema
+/// cannot express: characters have up to four.
+fn stop() -> Schema {
+    let text = || {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length(Some(1))
+    };
+    let texts = ArrayBuilder::new().items(text()).max_items(Some(4));
+    let null = ObjectBuilder::new().schema_type(Type::Null);
+    Schema::OneOf(
+        OneOfBuilder::new()
+            .item(null)
+            .item(text())
+            .item(texts)
+            .build(),
+    )
+}
+
+/// Token ids, with numbers from -100 to 100.
+fn logit_bias() -> Schema {
+    let id = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some("^[0-9]{1,9}$"));
+    let bias = ObjectBuilder::new()
+        .schema_type(Type::Number)
+        .minimum(Some(-100))
+        .maximum(Some(100));
+    let biases = ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
+        .property_names(Some(id.build()))
+        .additional_properties(Some(bias))
+        .build();
+    Schema::Object(biases)
+}
+
 /// A chat.
 #[derive(ToSchema)]
 struct ChatRequest {
@@ -72,47 +111,55 @@ struct ChatRequest {
     #[schema(exclusive_minimum = 0, maximum = 10)]
     repetition_penalty: Option<f64>,
     /// Token ids, with numbers from -100 to 100.
+    #[schema(schema_with = logit_bias)]
     logit_bias: Option<HashMap<String, f64>>,
     /// The same seed, request and model give the same completion.
     seed: Option<i64>,
     /// The number of choices.
     #[schema(minimum = 1, maximum = 8)]
     n: Option<u32>,
+    /// Up to four texts.
+    #[schema(schema_with = stop)]
     stop: Option<TextOrTexts>,
     stream: Option<bool>,
+    /// Only with `stream`.
     stream_options: Option<StreamOptions>,
     logprobs: Option<bool>,
+    /// Only with `logprobs`.
     #[schema(minimum = 0, maximum = 20)]
     top_logprobs: Option<u32>,
     response_format: Option<ResponseFormat>,
     #[schema(max_items = 128)]
     tools: Option<Vec<Tool>>,
-    /// `none`, `auto`, `required`, or an object with a function.
-    tool_choice: Option<Value>,
+    tool_choice: Option<ToolChoice>,
     parallel_tool_calls: Option<bool>,
     reasoning_effort: Option<ReasoningEffort>,
 }
 
 /// A message of a chat.
 #[derive(ToSchema)]
-struct Message {
-    role: Role,
-    /// A text, or parts of the types `text`, `image_url` (a data URL) and `image`.
-    content: Option<MessageContent>,
-    /// The calls of an earlier answer.
-    tool_calls: Option<Vec<ToolCall>>,
-    /// The call that a `tool` message answers.
-    tool_call_id: Option<String>,
-}
-
-#[derive(ToSchema)]
-#[schema(rename_all = "lowercase")]
-enum Role {
-    System,
-    Developer,
-    User,
-    Assistant,
-    Tool,
+#[serde(tag = "role", rename_all = "lowercase")]
+enum Message {
+    System {
+        content: MessageContent,
+    },
+    Developer {
+        content: MessageContent,
+    },
+    User {
+        content: MessageContent,
+    },
+    Assistant {
+        /// Required without calls.
+        content: Option<MessageContent>,
+        /// The calls of an earlier answer.
+        tool_calls: Option<Vec<EarlierCall>>,
+    },
+    Tool {
+        content: MessageContent,
+        /// The call that the message answers.
+        tool_call_id: String,
+    },
 }
 
 #[derive(ToSchema)]
@@ -129,6 +176,8 @@ enum ReasoningEffort {
 #[serde(untagged)]
 enum MessageContent {
     Text(String),
+    /// Of the types `text`, `image_url` (a data URL) and `image`; of messages in Anthropic's
+    /// format, `text`, `image`, `tool_use` and `tool_result`.
     Parts(Vec<Value>),
 }
 
@@ -140,46 +189,101 @@ enum TextOrTexts {
 }
 
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 struct StreamOptions {
     include_usage: Option<bool>,
 }
 
 #[derive(ToSchema)]
-struct ResponseFormat {
-    /// `text`, `json_object` or `json_schema`.
-    r#type: String,
-    json_schema: Option<JsonSchema>,
+#[serde(tag = "type", rename_all = "snake_case")]
+enum ResponseFormat {
+    Text,
+    JsonObject,
+    JsonSchema { json_schema: JsonSchema },
 }
 
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 struct JsonSchema {
+    #[schema(pattern = "^[A-Za-z0-9_.-]{1,128}$")]
     name: String,
     description: Option<String>,
-    schema: Option<Value>,
+    schema: Option<HashMap<String, Value>>,
     strict: Option<bool>,
 }
 
 #[derive(ToSchema)]
 struct Tool {
-    /// `function`.
-    r#type: String,
+    r#type: ToolType,
     function: Function,
 }
 
 #[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+enum ToolType {
+    Function,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 struct Function {
+    #[schema(pattern = "^[A-Za-z0-9_.-]{1,128}$")]
     name: String,
     description: Option<String>,
     /// The JSON schema of the arguments.
-    parameters: Option<Value>,
+    parameters: Option<HashMap<String, Value>>,
     strict: Option<bool>,
+}
+
+/// Which tools the model may call, or has to call; only with `tools`.
+#[derive(ToSchema)]
+#[serde(untagged)]
+enum ToolChoice {
+    Mode(ToolChoiceMode),
+    Named(NamedTool),
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+enum ToolChoiceMode {
+    None,
+    Auto,
+    Required,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NamedTool {
+    r#type: ToolType,
+    function: FunctionName,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+struct FunctionName {
+    name: String,
+}
+
+/// A call of an earlier answer.
+#[derive(ToSchema)]
+struct EarlierCall {
+    id: String,
+    r#type: Option<ToolType>,
+    function: EarlierFunction,
+}
+
+#[derive(ToSchema)]
+struct EarlierFunction {
+    #[schema(pattern = "^[A-Za-z0-9_.-]{1,128}$")]
+    name: String,
+    /// JSON.
+    arguments: Option<String>,
 }
 
 #[derive(ToSchema)]
 struct ToolCall {
     id: String,
-    /// `function`.
-    r#type: String,
+    r#type: ToolType,
     function: CalledFunction,
 }
 
@@ -242,8 +346,8 @@ struct ResponsesRequest {
     #[schema(exclusive_minimum = 0, maximum = 1)]
     top_p: Option<f64>,
     stream: Option<bool>,
-    /// Nothing is stored, whatever the value.
-    store: Option<bool>,
+    /// Nothing is stored. The server does not read the field.
+    store: Option<Value>,
     #[schema(max_items = 128)]
     tools: Option<Vec<Value>>,
     tool_choice: Option<Value>,
@@ -283,7 +387,7 @@ struct MessagesRequest {
     #[schema(min_items = 1, max_items = 1000)]
     messages: Vec<AnthropicMessage>,
     /// A text, or blocks of the type `text`.
-    system: Option<Value>,
+    system: Option<MessageContent>,
     #[schema(minimum = 0, maximum = 1)]
     temperature: Option<f64>,
     #[schema(exclusive_minimum = 0, maximum = 1)]
@@ -291,8 +395,8 @@ struct MessagesRequest {
     stop_sequences: Option<Vec<String>>,
     stream: Option<bool>,
     #[schema(max_items = 128)]
-    tools: Option<Vec<Value>>,
-    tool_choice: Option<Value>,
+    tools: Option<Vec<AnthropicTool>>,
+    tool_choice: Option<AnthropicToolChoice>,
 }
 
 #[derive(ToSchema)]
@@ -300,8 +404,35 @@ struct CountTokensRequest {
     model: String,
     #[schema(min_items = 1, max_items = 1000)]
     messages: Vec<AnthropicMessage>,
-    system: Option<Value>,
-    tools: Option<Vec<Value>>,
+    system: Option<MessageContent>,
+    #[schema(max_items = 128)]
+    tools: Option<Vec<AnthropicTool>>,
+}
+
+#[derive(ToSchema)]
+struct AnthropicTool {
+    #[schema(pattern = "^[A-Za-z0-9_.-]{1,128}$")]
+    name: String,
+    description: Option<String>,
+    /// The JSON schema of the input; without it, the tool has none.
+    input_schema: Option<HashMap<String, Value>>,
+}
+
+/// Which tools the model may call, or has to call; only with `tools`.
+#[derive(ToSchema)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum AnthropicToolChoice {
+    None,
+    Auto {
+        disable_parallel_tool_use: Option<bool>,
+    },
+    Any {
+        disable_parallel_tool_use: Option<bool>,
+    },
+    Tool {
+        name: String,
+        disable_parallel_tool_use: Option<bool>,
+    },
 }
 
 #[derive(ToSchema)]
@@ -439,6 +570,8 @@ struct CompletionRequest {
     #[schema(exclusive_minimum = 0, maximum = 1)]
     top_p: Option<f64>,
     seed: Option<i64>,
+    /// Up to four texts.
+    #[schema(schema_with = stop)]
     stop: Option<TextOrTexts>,
     stream: Option<bool>,
 }
