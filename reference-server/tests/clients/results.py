@@ -15,9 +15,13 @@ FEATURES = {
     "image": "image",
     "tools": "tools",
     "streamed_tools": "streamed tools",
+    "auto_tools": "tools, `auto`",
     "json": "JSON schema",
+    "json_by_tool": "JSON by a tool",
     "logprobs": "`logprobs`",
     "n": "`n`",
+    "completions": "completions",
+    "count_tokens": "token count",
     "embeddings": "embeddings",
     "models": "models",
 }

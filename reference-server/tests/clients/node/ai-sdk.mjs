@@ -2,7 +2,15 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { APICallError, Output, RetryError, generateText, streamText } from "ai";
+import {
+  APICallError,
+  Output,
+  RetryError,
+  generateText,
+  stepCountIs,
+  streamText,
+  tool,
+} from "ai";
 
 import {
   apiKey,
@@ -10,6 +18,7 @@ import {
   exhaust,
   limitedKey,
   png,
+  toolName,
   unknownKey,
   waitForRunningChats,
   weather,
@@ -17,7 +26,7 @@ import {
 
 /** Adds the tests of a provider; `provide` returns its model for a key and a name. */
 export function testProvider(client, provide, options = {}) {
-  const { hasSeed = true, hasStop = true, hasJson = true, providerOptions } = options;
+  const { hasSeed = true, hasStop = true, jsonTool, providerOptions } = options;
   eachTarget(client, (target) => {
     const model = (key = apiKey, name = target) => provide(key)(name);
     // OpenAI's responses require at least 16 tokens.
@@ -69,10 +78,62 @@ export function testProvider(client, provide, options = {}) {
       });
     }
 
-    if (hasJson) {
-      test("json", async () => {
-        const output = Output.object({ schema: weather });
-        weather.parse((await ask({ output, maxOutputTokens: 128 })).output);
+    /** A tool that counts its calls, and a request that forces a call in its first step only. */
+    const forced = () => {
+      const calls = [];
+      const execute = async (input) => {
+        calls.push(input);
+        return "20 degrees";
+      };
+      const toolChoice = { type: "tool", toolName };
+      const fields = {
+        tools: { [toolName]: tool({ inputSchema: weather, execute }) },
+        prepareStep: ({ stepNumber }) => ({ toolChoice: stepNumber === 0 ? toolChoice : "none" }),
+        stopWhen: stepCountIs(2),
+        maxOutputTokens: 128,
+      };
+      return { calls, fields };
+    };
+
+    // The SDK validates the input, calls the tool and sends the result in the second step.
+    test("tools", async () => {
+      const { calls, fields } = forced();
+      const answer = await ask(fields);
+      assert.deepEqual(answer.steps.map((step) => step.toolCalls.length), [1, 0]);
+      assert.equal(answer.steps[0].finishReason, "tool-calls");
+      assert.equal(calls.length, 1);
+      assert.ok(answer.text);
+    });
+
+    test("streamed_tools", async () => {
+      const { calls, fields } = forced();
+      const stream = streamText({ ...base, ...fields });
+      const kinds = [];
+      for await (const part of stream.fullStream) kinds.push(part.type);
+      // The input arrives in parts.
+      assert.ok(kinds.filter((kind) => kind === "tool-input-delta").length > 1);
+      assert.equal(calls.length, 1);
+      assert.ok(await stream.text);
+    });
+
+    test("auto_tools", async () => {
+      const { calls, fields } = forced();
+      const answer = await ask({ tools: fields.tools });
+      // The model may call the tool; one with random weights does not.
+      assert.ok(answer.text && calls.length === 0);
+      assert.ok(answer.usage.inputTokens > (await ask()).usage.inputTokens);
+    });
+
+    const output = Output.object({ schema: weather });
+
+    test("json", async () => {
+      weather.parse((await ask({ output, maxOutputTokens: 128 })).output);
+    });
+
+    if (jsonTool) {
+      test("json_by_tool", async () => {
+        const fields = { output, maxOutputTokens: 128, providerOptions: jsonTool };
+        weather.parse((await ask(fields)).output);
       });
     }
 

@@ -25,8 +25,10 @@ testProvider(
   { hasSeed: false, hasStop: false, providerOptions: { openai: { store: false } } },
 );
 
-// The messages API has no `seed`; the provider asks for JSON with a tool.
+// The messages API has no `seed`. For models that it does not know, the provider asks for JSON with a
+// tool.
 testProvider("ai with @ai-sdk/anthropic", (apiKey) => createAnthropic({ baseURL, apiKey }), {
   hasSeed: false,
-  hasJson: false,
+  providerOptions: { anthropic: { structuredOutputMode: "outputFormat" } },
+  jsonTool: { anthropic: { structuredOutputMode: "jsonTool" } },
 });

@@ -16,6 +16,8 @@ export const unknownKey = `sk_demo_${"0".repeat(36)}`;
 export const limitedKey = STOCKADE_LIMITED_KEY;
 export const hello = [{ role: "user", content: "hello" }];
 
+// A name that no library derives from the type of the arguments.
+export const toolName = "get_weather";
 export const weather = z.strictObject({ city: z.enum(["Paris", "Rome"]), sunny: z.boolean() });
 
 /** Runs the tests of a client for each model of the server. */

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import OpenAI from "openai";
-import { zodTextFormat } from "openai/helpers/zod";
+import { zodResponsesFunction, zodTextFormat } from "openai/helpers/zod";
 
 import {
   apiKey,
@@ -12,12 +12,21 @@ import {
   eachTarget,
   exhaust,
   limitedKey,
+  toolName,
   unknownKey,
   waitForRunningChats,
   weather,
 } from "./checks.mjs";
 
 const client = new OpenAI({ baseURL, apiKey, maxRetries: 0, timeout: 60_000 });
+
+const tools = [zodResponsesFunction({ name: toolName, parameters: weather })];
+const forced = {
+  input: "hello",
+  tools,
+  tool_choice: { type: "function", name: toolName },
+  max_output_tokens: 128,
+};
 
 eachTarget("openai (Node), Responses", (model) => {
   // The API requires at least 16 tokens.
@@ -56,6 +65,39 @@ eachTarget("openai (Node), Responses", (model) => {
     assert.ok(withImage.usage.input_tokens > without.usage.input_tokens);
   });
 
+  /** Validates the call of an answer, and sends its result as the next item. */
+  const checkCall = async (answer) => {
+    assert.equal(answer.status, "completed");
+    assert.equal(answer.output.length, 1);
+    const [call] = answer.output;
+    assert.equal(call.type, "function_call");
+    weather.parse(call.parsed_arguments);
+    const message = { role: "user", content: "hello" };
+    const result = { type: "function_call_output", call_id: call.call_id, output: "20 degrees" };
+    assert.ok((await ask({ input: [message, call, result] })).output_text);
+  };
+
+  test("tools", async () => {
+    await checkCall(await client.responses.parse({ model, ...forced }));
+  });
+
+  test("streamed_tools", async () => {
+    const stream = client.responses.stream({ model, ...forced });
+    let parts = 0;
+    stream.on("response.function_call_arguments.delta", () => parts++);
+    const answer = await stream.finalResponse();
+    // The arguments arrive in parts.
+    assert.ok(parts > 1);
+    await checkCall(answer);
+  });
+
+  test("auto_tools", async () => {
+    const answer = await ask({ tools });
+    // The model may call the tool; one with random weights does not.
+    assert.ok(answer.output_text);
+    assert.ok(answer.usage.input_tokens > (await ask()).usage.input_tokens);
+  });
+
   test("json", async () => {
     const answer = await client.responses.parse({
       model,
@@ -64,6 +106,9 @@ eachTarget("openai (Node), Responses", (model) => {
       text: { format: zodTextFormat(weather, "weather") },
     });
     weather.parse(answer.output_parsed);
+    // Its own output is accepted in the next request.
+    const message = { role: "user", content: "hello" };
+    await ask({ input: [message, ...answer.output, message] });
   });
 
   test("usage", async () => {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import OpenAI from "openai";
-import { zodResponseFormat } from "openai/helpers/zod";
+import { zodFunction, zodResponseFormat } from "openai/helpers/zod";
 
 import {
   apiKey,
@@ -13,12 +13,20 @@ import {
   exhaust,
   hello,
   limitedKey,
+  toolName,
   unknownKey,
   waitForRunningChats,
   weather,
 } from "./checks.mjs";
 
 const client = new OpenAI({ baseURL, apiKey, maxRetries: 0, timeout: 60_000 });
+
+const tools = [zodFunction({ name: toolName, parameters: weather })];
+const forced = {
+  tools,
+  tool_choice: { type: "function", function: { name: toolName } },
+  max_tokens: 128,
+};
 
 async function collect(stream) {
   const chunks = [];
@@ -68,6 +76,40 @@ eachTarget("openai (Node)", (model) => {
     assert.equal(choice.finish_reason, "stop");
   });
 
+  /** Validates the call of a message, and sends its result as the next one. */
+  const checkCall = async (message) => {
+    assert.equal(message.tool_calls.length, 1);
+    const [call] = message.tool_calls;
+    assert.equal(call.function.name, toolName);
+    weather.parse(call.function.parsed_arguments);
+    const result = { role: "tool", tool_call_id: call.id, content: "20 degrees" };
+    const messages = [...hello, message, result];
+    assert.ok(await text({ messages, tools, tool_choice: "none" }));
+  };
+
+  test("tools", async () => {
+    const answer = await client.chat.completions.parse({ model, messages: hello, ...forced });
+    assert.equal(answer.choices[0].finish_reason, "tool_calls");
+    await checkCall(answer.choices[0].message);
+  });
+
+  test("streamed_tools", async () => {
+    const stream = client.chat.completions.stream({ model, messages: hello, ...forced });
+    let parts = 0;
+    stream.on("tool_calls.function.arguments.delta", () => parts++);
+    const answer = await stream.finalChatCompletion();
+    // The arguments arrive in parts.
+    assert.ok(parts > 1);
+    await checkCall(answer.choices[0].message);
+  });
+
+  test("auto_tools", async () => {
+    const answer = await ask({ tools });
+    // The model may call the tool; one with random weights does not.
+    assert.ok(answer.choices[0].message.content);
+    assert.ok(answer.usage.prompt_tokens > (await ask()).usage.prompt_tokens);
+  });
+
   test("json", async () => {
     const answer = await client.chat.completions.parse({
       model,
@@ -75,7 +117,10 @@ eachTarget("openai (Node)", (model) => {
       max_tokens: 128,
       response_format: zodResponseFormat(weather, "weather"),
     });
-    weather.parse(answer.choices[0].message.parsed);
+    const [{ message }] = answer.choices;
+    weather.parse(message.parsed);
+    // Its own message is accepted in the next request.
+    await ask({ messages: [...hello, message, ...hello] });
   });
 
   test("logprobs", async () => {
@@ -98,6 +143,23 @@ eachTarget("openai (Node)", (model) => {
       await ask({ stream: true, stream_options: { include_usage: true } }),
     );
     assert.deepEqual(chunks.at(-1).usage, usage);
+  });
+
+  test("completions", async () => {
+    const fields = { model, prompt: "hello", max_tokens: 8, temperature: 0 };
+    const answer = await client.completions.create(fields);
+    assert.equal(answer.choices[0].finish_reason, "length");
+    const chunks = await collect(await client.completions.create({ ...fields, stream: true }));
+    assert.equal(chunks.map((chunk) => chunk.choices[0].text).join(""), answer.choices[0].text);
+  });
+
+  test("refuses_embeddings", async () => {
+    await assert.rejects(client.embeddings.create({ model, input: "hello" }), (error) => {
+      assert.ok(error instanceof OpenAI.BadRequestError);
+      // A chat model has none.
+      assert.equal(error.param, "model");
+      return true;
+    });
   });
 
   test("models", async () => {

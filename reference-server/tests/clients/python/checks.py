@@ -12,6 +12,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 HELLO = [{"role": "user", "content": "hello"}]
+# A name that no library derives from the type of the arguments.
+TOOL = "get_weather"
 
 
 class Weather(BaseModel):

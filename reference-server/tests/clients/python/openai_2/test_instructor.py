@@ -41,6 +41,19 @@ def test_image(target):
     assert with_image.usage.prompt_tokens > without.usage.prompt_tokens
 
 
+def test_json_by_tool(target):
+    weather, answer = ask(target, client(target, instructor.Mode.TOOLS))
+    assert isinstance(weather, Weather)
+    assert answer.choices[0].message.tool_calls
+
+
+def test_streamed_tools(target):
+    parts = client(target, instructor.Mode.TOOLS).create_partial(
+        model=target.model, messages=HELLO, max_tokens=128, response_model=Weather
+    )
+    assert Weather.model_validate(list(parts)[-1].model_dump(), strict=True)
+
+
 def test_usage(target):
     _, answer = ask(target, client(target))
     usage = answer.usage

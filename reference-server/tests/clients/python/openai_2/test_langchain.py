@@ -2,10 +2,19 @@
 
 import openai
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage
-from langchain_openai import ChatOpenAI
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.tools import tool
+from langchain_openai import ChatOpenAI, OpenAI
 
-from checks import Weather, check_error, check_usage, data_url, exhaust, wait_for_running_chats
+from checks import (
+    TOOL,
+    Weather,
+    check_error,
+    check_usage,
+    data_url,
+    exhaust,
+    wait_for_running_chats,
+)
 
 CLIENT = "langchain-openai"
 
@@ -56,10 +65,69 @@ def test_stop(target):
     assert text[2:4] not in chat.invoke("hello", stop=[text[2:4]]).content
 
 
+@tool(TOOL, args_schema=Weather)
+def get_weather(city, sunny):
+    """Returns the temperature in a city."""
+    return f"20 degrees in {city}"
+
+
+def check_call(target, answer):
+    """Calls the tool, which validates the arguments, and sends its result as the next message."""
+    [call] = answer.tool_calls
+    assert call["name"] == TOOL
+    result = get_weather.invoke(call)
+    assert isinstance(result, ToolMessage) and result.content.startswith("20 degrees")
+    chat = model(target).bind_tools([get_weather], tool_choice="none")
+    assert chat.invoke([HumanMessage("hello"), answer, result]).content
+
+
+def forced(target):
+    return model(target, max_tokens=128).bind_tools([get_weather], tool_choice=TOOL)
+
+
+def test_tools(target):
+    check_call(target, forced(target).invoke("hello"))
+
+
+def test_streamed_tools(target):
+    first, *rest = forced(target).stream("hello")
+    # The arguments arrive in parts.
+    assert sum(bool(chunk.tool_call_chunks) for chunk in rest) > 1
+    check_call(target, sum(rest, first))
+
+
+def test_auto_tools(target):
+    answer = model(target).bind_tools([get_weather]).invoke("hello")
+    # The model may call the tool; one with random weights does not.
+    assert answer.content and not answer.tool_calls
+    without = model(target).invoke("hello")
+    assert answer.usage_metadata["input_tokens"] > without.usage_metadata["input_tokens"]
+
+
 def test_json(target):
     chat = model(target, max_tokens=128)
     structured = chat.with_structured_output(Weather, method="json_schema", strict=True)
     assert isinstance(structured.invoke("hello"), Weather)
+
+
+def test_json_by_tool(target):
+    chat = model(target, max_tokens=128)
+    structured = chat.with_structured_output(Weather, method="function_calling")
+    assert isinstance(structured.invoke("hello"), Weather)
+
+
+def test_completions(target):
+    completions = OpenAI(
+        model=target.model,
+        base_url=target.base_url,
+        api_key=target.key,
+        max_tokens=8,
+        temperature=0,
+        max_retries=0,
+        timeout=60,
+    )
+    text = completions.invoke("hello")
+    assert text and text == "".join(completions.stream("hello"))
 
 
 def test_logprobs(target):

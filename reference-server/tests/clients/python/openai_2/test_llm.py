@@ -21,10 +21,21 @@ MODELS = """
   vision: true
   supports_schema: true
   supports_tools: true
+- model_id: {model}-completions
+  model_name: {model}
+  api_base: {base_url}
+  api_key_name: stockade
+  completion: true
 - model_id: unknown
   model_name: unknown
   api_base: {base_url}
   api_key_name: stockade
+"""
+
+FUNCTION = """
+def get_weather(city: str) -> str:
+    "The temperature in a city"
+    return "20 degrees"
 """
 
 
@@ -54,6 +65,10 @@ class Llm:
         if not log:
             prompt.append("--no-log")
         return self.run(*prompt, "--option", "max_tokens", str(tokens), *arguments, **options)
+
+    def last_log(self):
+        [log] = json.loads(self.run("logs", "list", "--json", "--count", "1"))
+        return log
 
 
 @pytest.fixture(scope="module")
@@ -100,9 +115,23 @@ def test_json(llm, target):
     validate(llm.ask("--schema", schema, tokens=128))
 
 
+# The program has no option that demands a call.
+def test_auto_tools(llm, target):
+    llm.ask("--functions", FUNCTION, log=True)
+    with_tools = llm.last_log()
+    # The model may call the function; one with random weights does not.
+    assert with_tools["response"]
+    llm.ask(log=True)
+    assert with_tools["input_tokens"] > llm.last_log()["input_tokens"]
+
+
+def test_completions(llm, target):
+    assert llm.ask(model=f"{target.model}-completions").strip()
+
+
 def test_usage(llm, target):
     llm.ask(log=True)
-    [log] = json.loads(llm.run("logs", "list", "--json", "--count", "1"))
+    log = llm.last_log()
     assert log["input_tokens"] > 0 and log["output_tokens"] == 8
 
 

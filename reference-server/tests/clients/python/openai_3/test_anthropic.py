@@ -5,6 +5,8 @@ import pytest
 
 from checks import (
     HELLO,
+    TOOL,
+    Weather,
     check_usage,
     exhaust,
     png,
@@ -14,6 +16,12 @@ from checks import (
 CLIENT = "anthropic (Python)"
 # The SDK has no such argument; older versions have it.
 GREEDY = {"extra_body": {"temperature": 0}}
+GET_WEATHER = {"name": TOOL, "input_schema": Weather.model_json_schema()}
+FORCED = {
+    "tools": [GET_WEATHER],
+    "tool_choice": {"type": "tool", "name": TOOL},
+    "max_tokens": 128,
+}
 
 
 def client(target, key=None, **options):
@@ -54,6 +62,69 @@ def test_image(target):
     with_image = ask(target, messages=[{"role": "user", "content": content}])
     without = ask(target, messages=[{"role": "user", "content": content[:1]}])
     assert with_image.usage.input_tokens > without.usage.input_tokens
+
+
+def check_call(target, answer):
+    """Validates the call of an answer, and sends its result as the next message."""
+    assert answer.stop_reason == "tool_use"
+    [call] = answer.content
+    assert call.type == "tool_use" and call.name == TOOL
+    Weather.model_validate(call.input, strict=True)
+    result = {"type": "tool_result", "tool_use_id": call.id, "content": "20 degrees"}
+    messages = [
+        *HELLO,
+        {"role": "assistant", "content": answer.content},
+        {"role": "user", "content": [result]},
+    ]
+    choice = {"type": "none"}
+    assert ask(target, messages=messages, tools=[GET_WEATHER], tool_choice=choice).content[0].text
+
+
+def test_tools(target):
+    check_call(target, ask(target, **FORCED))
+
+
+def test_streamed_tools(target):
+    with client(target).messages.stream(model=target.model, messages=HELLO, **FORCED) as stream:
+        parts = [event.partial_json for event in stream if event.type == "input_json"]
+        answer = stream.get_final_message()
+    # The arguments arrive in parts.
+    assert len(parts) > 1
+    Weather.model_validate_json("".join(parts), strict=True)
+    check_call(target, answer)
+
+
+def test_auto_tools(target):
+    answer = ask(target, tools=[GET_WEATHER])
+    # The model may call the tool; one with random weights does not.
+    assert answer.content[0].text
+    assert answer.usage.input_tokens > ask(target).usage.input_tokens
+
+
+def test_json(target):
+    answer = client(target).messages.parse(
+        model=target.model, messages=HELLO, max_tokens=128, output_format=Weather
+    )
+    assert isinstance(answer.parsed_output, Weather)
+    # Its own message is accepted in the next request.
+    ask(target, messages=[*HELLO, {"role": "assistant", "content": answer.content}, *HELLO])
+
+
+@pytest.mark.parametrize("target", ["tiny"], indirect=True)
+def test_count_tokens(target):
+    fields = {"model": target.model, "messages": HELLO, "system": "Be brief."}
+    counted = client(target).messages.count_tokens(**fields)
+    assert counted.input_tokens == ask(target, **fields).usage.input_tokens
+
+
+# Its upstream has only OpenAI's APIs, which cannot count.
+@pytest.mark.parametrize("target", ["relay"], indirect=True)
+def test_refuses_count_tokens(target):
+    with pytest.raises(anthropic.BadRequestError) as caught:
+        client(target).messages.count_tokens(model=target.model, messages=HELLO)
+    error = caught.value.body["error"]
+    assert error["code"] == "UNSUPPORTED_PARAMETER"
+    assert error["message"].endswith("use `tiny`")
 
 
 def test_stop(target):

@@ -3,9 +3,27 @@
 import litellm
 import pytest
 
-from checks import HELLO, Weather, check_usage, data_url, exhaust, validate, wait_for_running_chats
+from checks import (
+    HELLO,
+    TOOL,
+    Weather,
+    check_usage,
+    data_url,
+    exhaust,
+    validate,
+    wait_for_running_chats,
+)
 
 CLIENT = "litellm"
+GET_WEATHER = {
+    "type": "function",
+    "function": {"name": TOOL, "parameters": Weather.model_json_schema()},
+}
+FORCED = {
+    "tools": [GET_WEATHER],
+    "tool_choice": {"type": "function", "function": {"name": TOOL}},
+    "max_tokens": 128,
+}
 
 
 def ask(target, model=None, key=None, **fields):
@@ -53,6 +71,49 @@ def test_stop(target):
     stopped = ask(target, temperature=0, stop=[text[2:4]]).choices[0]
     assert text[2:4] not in (stopped.message.content or "")
     assert stopped.finish_reason == "stop"
+
+
+def check_call(target, answer):
+    """Validates the call of an answer, and sends its result as the next message."""
+    [choice] = answer.choices
+    assert choice.finish_reason == "tool_calls"
+    [call] = choice.message.tool_calls
+    assert call.function.name == TOOL
+    validate(call.function.arguments)
+    result = {"role": "tool", "tool_call_id": call.id, "content": "20 degrees"}
+    messages = [*HELLO, choice.message, result]
+    next_answer = ask(target, messages=messages, tools=[GET_WEATHER], tool_choice="none")
+    assert next_answer.choices[0].message.content
+
+
+def test_tools(target):
+    check_call(target, ask(target, **FORCED))
+
+
+def test_streamed_tools(target):
+    chunks = list(ask(target, stream=True, **FORCED))
+    # The arguments arrive in parts.
+    assert sum(bool(chunk.choices[0].delta.tool_calls) for chunk in chunks) > 2
+    check_call(target, litellm.stream_chunk_builder(chunks, messages=HELLO))
+
+
+def test_auto_tools(target):
+    answer = ask(target, tools=[GET_WEATHER])
+    # The model may call the tool; one with random weights does not.
+    assert answer.choices[0].message.content
+    assert answer.usage.prompt_tokens > ask(target).usage.prompt_tokens
+
+
+def test_completions(target):
+    answer = litellm.text_completion(
+        model=f"text-completion-openai/{target.model}",
+        api_base=target.base_url,
+        api_key=target.key,
+        prompt="hello",
+        max_tokens=8,
+        timeout=60,
+    )
+    assert answer.choices[0].text and answer.choices[0].finish_reason == "length"
 
 
 def test_json(target):

@@ -5,6 +5,7 @@ import pytest
 
 from checks import (
     HELLO,
+    TOOL,
     Weather,
     check_error,
     check_usage,
@@ -15,6 +16,12 @@ from checks import (
 )
 
 CLIENT = "openai (Python)"
+GET_WEATHER = openai.pydantic_function_tool(Weather, name=TOOL)
+FORCED = {
+    "tools": [GET_WEATHER],
+    "tool_choice": {"type": "function", "function": {"name": TOOL}},
+    "max_tokens": 128,
+}
 
 
 def client(target, key=None, **options):
@@ -68,24 +75,53 @@ def test_stop(target):
     assert stopped.finish_reason == "stop"
 
 
+def send_result(target, message):
+    """Sends the result of a call as the next message."""
+    [call] = message.tool_calls
+    result = {"role": "tool", "tool_call_id": call.id, "content": "20 degrees"}
+    messages = [*HELLO, message, result]
+    answer = ask(target, messages=messages, tools=[GET_WEATHER], tool_choice="none")
+    assert answer.choices[0].message.content
+
+
 def test_tools(target):
-    tool = openai.pydantic_function_tool(Weather, name="get_weather")
-    choice = {"type": "function", "function": {"name": "get_weather"}}
-    answer = ask(target, tools=[tool], tool_choice=choice, max_tokens=128).choices[0]
-    [call] = answer.message.tool_calls
+    choice = ask(target, **FORCED).choices[0]
+    [call] = choice.message.tool_calls
     assert call.id and call.type == "function"
-    assert call.function.name == "get_weather"
-    weather = validate(call.function.arguments)
-    # The result of the tool is accepted in the next request.
-    result = {"role": "tool", "tool_call_id": call.id, "content": weather.city}
-    ask(target, messages=[*HELLO, answer.message, result], tools=[tool], tool_choice="none")
+    assert call.function.name == TOOL
+    validate(call.function.arguments)
+    assert choice.finish_reason == "tool_calls"
+    send_result(target, choice.message)
+
+
+def test_streamed_tools(target):
+    chat = client(target).chat.completions
+    with chat.stream(model=target.model, messages=HELLO, **FORCED) as stream:
+        kinds = [event.type for event in stream]
+        message = stream.get_final_completion().choices[0].message
+    # The arguments arrive in parts.
+    assert kinds.count("tool_calls.function.arguments.delta") > 1
+    assert kinds.count("tool_calls.function.arguments.done") == 1
+    [call] = message.tool_calls
+    assert isinstance(call.function.parsed_arguments, Weather)
+    send_result(target, message)
+
+
+def test_auto_tools(target):
+    answer = ask(target, tools=[GET_WEATHER])
+    # The model may call the tool; one with random weights does not.
+    assert answer.choices[0].message.content
+    assert answer.usage.prompt_tokens > ask(target).usage.prompt_tokens
 
 
 def test_json(target):
     answer = client(target).chat.completions.parse(
         model=target.model, messages=HELLO, max_tokens=128, response_format=Weather
     )
-    assert isinstance(answer.choices[0].message.parsed, Weather)
+    message = answer.choices[0].message
+    assert isinstance(message.parsed, Weather)
+    # Its own message is accepted in the next request.
+    ask(target, messages=[*HELLO, message, *HELLO])
 
 
 def test_logprobs(target):
@@ -118,6 +154,16 @@ def test_usage(target):
     *_, last = ask(target, stream=True, stream_options={"include_usage": True})
     assert last.choices == []
     assert last.usage == usage
+
+
+def test_completions(target):
+    fields = {"model": target.model, "prompt": "hello", "max_tokens": 8, "temperature": 0}
+    completions = client(target).completions
+    answer = completions.create(**fields)
+    assert answer.object == "text_completion"
+    assert answer.choices[0].text and answer.choices[0].finish_reason == "length"
+    streamed = completions.create(**fields, stream=True)
+    assert "".join(chunk.choices[0].text for chunk in streamed) == answer.choices[0].text
 
 
 def test_models(target):

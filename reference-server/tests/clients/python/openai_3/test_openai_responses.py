@@ -4,6 +4,7 @@ import openai
 import pytest
 
 from checks import (
+    TOOL,
     Weather,
     check_error,
     check_usage,
@@ -11,9 +12,14 @@ from checks import (
     exhaust,
     wait_for_running_chats,
 )
-from test_openai import client
+from test_openai import GET_WEATHER, client
 
 CLIENT = "openai (Python), Responses"
+FORCED = {
+    "tools": [GET_WEATHER],
+    "tool_choice": {"type": "function", "name": TOOL},
+    "max_output_tokens": 128,
+}
 
 
 # The API requires at least 16 tokens.
@@ -54,11 +60,49 @@ def test_image(target):
     assert with_image.usage.input_tokens > without.usage.input_tokens
 
 
+def check_call(target, answer):
+    """Validates the call of an answer, and sends its result as the next item."""
+    assert answer.status == "completed"
+    [call] = answer.output
+    assert call.type == "function_call" and call.name == TOOL
+    assert isinstance(call.parsed_arguments, Weather)
+    result = {"type": "function_call_output", "call_id": call.call_id, "output": "20 degrees"}
+    hello = {"role": "user", "content": "hello"}
+    assert ask(target, input=[hello, *answer.output, result]).output_text
+
+
+def test_tools(target):
+    responses = client(target).responses
+    check_call(target, responses.parse(model=target.model, input="hello", **FORCED))
+
+
+def test_streamed_tools(target):
+    responses = client(target).responses
+    with responses.stream(model=target.model, input="hello", **FORCED) as stream:
+        kinds = [event.type for event in stream]
+        answer = stream.get_final_response()
+    # The arguments arrive in parts.
+    assert kinds.count("response.function_call_arguments.delta") > 1
+    assert kinds.count("response.function_call_arguments.done") == 1
+    check_call(target, answer)
+
+
+def test_auto_tools(target):
+    tool = {"type": "function", "name": TOOL, "parameters": Weather.model_json_schema()}
+    answer = ask(target, tools=[tool])
+    # The model may call the tool; one with random weights does not.
+    assert answer.output_text
+    assert answer.usage.input_tokens > ask(target).usage.input_tokens
+
+
 def test_json(target):
     answer = client(target).responses.parse(
         model=target.model, input="hello", max_output_tokens=128, text_format=Weather
     )
     assert isinstance(answer.output_parsed, Weather)
+    # Its own output is accepted in the next request.
+    hello = {"role": "user", "content": "hello"}
+    ask(target, input=[hello, *answer.output, hello])
 
 
 def test_usage(target):

@@ -5,12 +5,14 @@ import base64
 
 import openai
 import pytest
-from pydantic_ai import Agent, BinaryContent, NativeOutput
+from pydantic_ai import Agent, BinaryContent, ModelSettings, NativeOutput, ToolOutput
+from pydantic_ai.capabilities import AbstractCapability
 from pydantic_ai.exceptions import ModelHTTPError
+from pydantic_ai.messages import PartDeltaEvent, ToolCallPartDelta
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
-from checks import Weather, check_usage, exhaust, png, wait_for_running_chats
+from checks import TOOL, Weather, check_usage, exhaust, png, wait_for_running_chats
 
 CLIENT = "pydantic-ai"
 
@@ -60,6 +62,62 @@ def test_seed(target):
         ask(agent(target), temperature=1.0, seed=7, max_tokens=16).output for _ in range(2)
     )
     assert first == second
+
+
+class ForcedOnce(AbstractCapability):
+    """Forces a call in the first request only."""
+
+    def get_model_settings(self):
+        return lambda run: ModelSettings(tool_choice=[TOOL] if run.run_step == 1 else "none")
+
+
+def with_tool(target, **options):
+    """An agent with a tool, and the arguments of its calls."""
+    calls = []
+
+    def get_weather(weather: Weather) -> str:
+        calls.append(weather)
+        return "20 degrees"
+
+    return agent(target, tools=[get_weather], **options), calls
+
+
+# The agent validates the arguments, calls the tool and sends the result.
+def test_tools(target):
+    forced, calls = with_tool(target, capabilities=[ForcedOnce()])
+    run = ask(forced, max_tokens=128)
+    [call] = calls
+    assert run.output and isinstance(call, Weather)
+    assert run.usage.requests == 2
+
+
+def test_streamed_tools(target):
+    parts = []
+
+    async def collect(_, events):
+        async for event in events:
+            if isinstance(event, PartDeltaEvent) and isinstance(event.delta, ToolCallPartDelta):
+                parts.append(event.delta.args_delta)
+
+    forced, calls = with_tool(target, capabilities=[ForcedOnce()])
+    settings = {"max_tokens": 128}
+    run = forced.run_sync("hello", event_stream_handler=collect, model_settings=settings)
+    assert run.output and len(calls) == 1
+    # The arguments arrive in parts.
+    assert len(parts) > 1
+
+
+def test_auto_tools(target):
+    free, calls = with_tool(target)
+    run = ask(free)
+    # The model may call the tool; one with random weights does not.
+    assert run.output and calls == []
+    assert run.usage.input_tokens > ask(agent(target)).usage.input_tokens
+
+
+def test_json_by_tool(target):
+    run = ask(agent(target, output_type=ToolOutput(Weather)), max_tokens=128)
+    assert isinstance(run.output, Weather)
 
 
 def test_stop(target):

@@ -7,7 +7,8 @@ use async_openai::{
     config::OpenAIConfig,
     error::OpenAIError,
     types::chat::{
-        ChatChoice, CreateChatCompletionRequest, CreateChatCompletionResponse, FinishReason,
+        ChatChoice, ChatCompletionMessageToolCalls, CreateChatCompletionRequest,
+        CreateChatCompletionResponse, FinishReason,
     },
 };
 use futures_util::StreamExt;
@@ -20,6 +21,8 @@ use crate::server::{self, Target};
 const IMAGE: &str = "data:image/png;base64,\
     iVBORw0KGgoAAAANSUhEUgAAADgAAAA4CAIAAAAn5KxJAAAAQElEQVR42u3OQQkAAAgAsetfWh+mEAYLsKZeSF\
     RUVFRUVFRUVFRUVFRUVFRUVFRUVFRUVFRUVFRUVFRUVFRU9CwicjR1t9nCvQAAAABJRU5ErkJggg==";
+
+const TOOL: &str = "get_weather";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -145,6 +148,72 @@ pub(crate) async fn stop(target: Target) {
     assert_eq!(choice.finish_reason, Some(FinishReason::Stop));
 }
 
+/// The fields of a request with a tool; `choice` is which calls it permits.
+fn with_tool(choice: Value) -> Value {
+    let function = json!({"name": TOOL, "parameters": schema()});
+    let tools = json!([{"type": "function", "function": function}]);
+    json!({"tools": tools, "tool_choice": choice})
+}
+
+/// A request that demands a call.
+fn forced() -> Value {
+    let mut fields = with_tool(json!({"type": "function", "function": {"name": TOOL}}));
+    fields["max_tokens"] = 128.into();
+    fields
+}
+
+/// Validates the arguments of a call, and sends its result as the next message.
+async fn send_result(target: &Target, id: &str, arguments: &str) {
+    serde_json::from_str::<Weather>(arguments).unwrap();
+    let function = json!({"name": TOOL, "arguments": arguments});
+    let call = json!({"id": id, "type": "function", "function": function});
+    let mut fields = with_tool(json!("none"));
+    fields["messages"] = json!([
+        {"role": "user", "content": "hello"},
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": id, "content": "20 degrees"},
+    ]);
+    assert!(!text(target, fields).await.is_empty());
+}
+
+pub(crate) async fn tools(target: Target) {
+    let choice = choice(&target, forced()).await;
+    assert_eq!(choice.finish_reason, Some(FinishReason::ToolCalls));
+    let calls = choice.message.tool_calls.unwrap();
+    let [ChatCompletionMessageToolCalls::Function(call)] = &calls[..] else {
+        panic!("{calls:?}")
+    };
+    assert_eq!(call.function.name, TOOL);
+    send_result(&target, &call.id, &call.function.arguments).await;
+}
+
+pub(crate) async fn streamed_tools(target: Target) {
+    let chat = target.client.chat();
+    let mut stream = chat
+        .create_stream(request(&target, forced()))
+        .await
+        .unwrap();
+    let (mut id, mut parts) = (None, Vec::new());
+    while let Some(chunk) = stream.next().await {
+        for choice in chunk.unwrap().choices {
+            for call in choice.delta.tool_calls.unwrap_or_default() {
+                id = id.or(call.id);
+                parts.extend(call.function.and_then(|function| function.arguments));
+            }
+        }
+    }
+    assert!(parts.len() > 2, "{parts:?}");
+    send_result(&target, &id.unwrap(), &parts.concat()).await;
+}
+
+pub(crate) async fn auto_tools(target: Target) {
+    let answer = ask(&target, with_tool(json!("auto"))).await;
+    // The model may call the tool; one with random weights does not.
+    assert!(answer.choices[0].message.content.is_some());
+    let without = ask(&target, json!({})).await;
+    assert!(answer.usage.unwrap().prompt_tokens > without.usage.unwrap().prompt_tokens);
+}
+
 pub(crate) async fn json(target: Target) {
     let schema = json!({"name": "weather", "schema": schema(), "strict": true});
     let format = json!({"type": "json_schema", "json_schema": schema});
@@ -181,6 +250,14 @@ pub(crate) async fn usage(target: Target) {
         last.unwrap().usage.unwrap().total_tokens,
         usage.total_tokens
     );
+}
+
+pub(crate) async fn completions(target: Target) {
+    let request = json!({"model": target.model, "prompt": "hello", "max_tokens": 8});
+    let request = serde_json::from_value(request).unwrap();
+    let answer = target.client.completions().create(request).await.unwrap();
+    assert!(!answer.choices[0].text.is_empty());
+    assert_eq!(answer.usage.unwrap().completion_tokens, 8);
 }
 
 pub(crate) async fn models(target: Target) {

@@ -21,11 +21,11 @@ macro_rules! targets {
 
 targets! {
     tiny: [
-        chat, stream, image, seed, stop, json, logprobs, n, usage, models, unknown_model, bad_key,
-        rate_limit, disconnect,
+        chat, stream, image, seed, stop, tools, streamed_tools, auto_tools, json, logprobs, n,
+        completions, usage, models, unknown_model, bad_key, rate_limit, disconnect,
     ],
     relay: [
-        chat, stream, image, seed, stop, json, logprobs, n, usage, models, unknown_model, bad_key,
-        rate_limit, disconnect,
+        chat, stream, image, seed, stop, tools, streamed_tools, auto_tools, json, logprobs, n,
+        completions, usage, models, unknown_model, bad_key, rate_limit, disconnect,
     ],
 }
