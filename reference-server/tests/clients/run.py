@@ -1,8 +1,9 @@
 """Runs the client libraries against the server, and compares the results with the book.
 
-Two servers run: `front` serves the tiny model `tiny` itself, and `relay`, whose upstream is `back`,
-another server with the same model. Each suite is started by the test runner of its language and
-gets the addresses in environment variables.
+Three servers run: `front` serves the tiny model `tiny` itself, and `relay`, whose upstream is
+`back`, another server with the same model. `docs` is like `front`, without limits, and serves the
+description of its API. Each suite is started by the test runner of its language and gets the
+addresses in environment variables.
 """
 
 import argparse
@@ -27,16 +28,23 @@ keys_file = "keys.yaml"
 [log]
 format = "text"
 
-[rate_limit]
-by_key = "60/minute burst 1"
-
 [[models]]
 name = "tiny"
 source = "./model"
+default_max_tokens = 8
+"""
+LIMITS = """
+[rate_limit]
+by_key = "60/minute burst 1"
+"""
+DOCS = """
+[docs]
+allowed = true
 """
 RELAY = """
 [[models]]
 name = "relay"
+default_max_tokens = 8
 upstream = [{{ url = "{url}/v1", api_key_file = "upstream.key", model = "tiny" }}]
 """
 
@@ -60,14 +68,17 @@ def start(folder, name, text):
 
 
 def serve(folder):
-    """Starts both servers; returns them with the environment of the suites."""
+    """Starts the servers; returns them with the environment of the suites."""
     demo_files(folder)
     key, limited = keys(folder)
     (folder / "upstream.key").write_text(key)
     back = start(folder, "back", SERVER)
-    front = start(folder, "front", SERVER + RELAY.format(url=back.url))
-    return [front, back], {
+    relay = RELAY.format(url=back.url)
+    front = start(folder, "front", SERVER + LIMITS + relay)
+    docs = start(folder, "docs", SERVER + DOCS + relay)
+    return [front, docs, back], {
         "STOCKADE_URL": front.url,
+        "STOCKADE_DOCS_URL": docs.url,
         "STOCKADE_KEY": key,
         "STOCKADE_LIMITED_KEY": limited,
         "STOCKADE_TARGETS": "tiny relay",
@@ -101,11 +112,12 @@ class Suite:
         return done.returncode
 
 
-SUITES = ["openai-sdk", "python-openai-3", "python-openai-2", "node", "rust"]
+SUITES = ["openai-sdk", "openapi", "python-openai-3", "python-openai-2", "node", "rust"]
 
 
 def suites(arguments, reports):
-    yield Suite("openai-sdk", [arguments.python_3, "-m", "pytest", "-q", "openai_sdk"])
+    for name, folder in (("openai-sdk", "openai_sdk"), ("openapi", "openapi")):
+        yield Suite(name, [arguments.python_3, "-m", "pytest", "-q", "--tb=short", folder])
     for version, python in ((3, arguments.python_3), (2, arguments.python_2)):
         report = reports / f"python-openai-{version}.xml"
         options = ["-q", "--tb=short", f"--junitxml={report}"]
