@@ -152,7 +152,10 @@ def test_disconnect(llm, target):
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
     )
-    wait_for_running_chats(target, 1, seconds=20)
-    process.terminate()
+    try:
+        # The program starts slowly.
+        wait_for_running_chats(target, 1, seconds=60)
+    finally:
+        process.terminate()
     wait_for_running_chats(target, 0)
     process.wait()
