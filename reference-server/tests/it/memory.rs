@@ -169,9 +169,9 @@ async fn concurrent_bodies_share_bounded_memory() {
             accepts_a_small_chat(&server).await;
         }
     }
-    // A prompt is held twice, as bytes and as text, and a block that grows is copied to one of twice
-    // its size.
-    let most = 3 * ALL * MEBIBYTE + CLIENTS * AHEAD + OVERHEAD;
+    // A prompt is held twice, as bytes and as text, and as much again may be copies of blocks that
+    // grew, and freed blocks.
+    let most = 4 * ALL * MEBIBYTE + CLIENTS * AHEAD + OVERHEAD;
     let grown = server.peak_memory() - before;
     assert!(grown <= most, "{grown} bytes more");
 }
