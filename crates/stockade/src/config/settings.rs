@@ -19,13 +19,13 @@ pub struct Setting {
     /// The origin of the value.
     pub origin: SettingOrigin,
     /// The value that is not shown.
-    secret: Option<SecretUrl>,
+    hidden: Option<SecretUrl>,
 }
 
 impl Setting {
     fn has_value_of(&self, other: &Self) -> bool {
-        let secrets = [self, other].map(|setting| setting.secret.as_ref().map(SecretUrl::expose));
-        self.value == other.value && secrets[0] == secrets[1]
+        let hidden = [self, other].map(|setting| setting.hidden.as_ref().map(SecretUrl::expose));
+        self.value == other.value && hidden[0] == hidden[1]
     }
 }
 
@@ -37,7 +37,7 @@ impl Settings {
     pub(super) fn of(table: &Table, schema: &Schema) -> Self {
         let leaves = table.leaves().into_iter();
         let settings = leaves.map(|(name, node)| {
-            let (value, secret) = match schema.kind(&name) {
+            let (value, hidden) = match schema.kind(&name) {
                 Some(Kind::Secret) => ("…".to_owned(), Some(SecretUrl::new(node.to_toml()))),
                 _ => (node.to_toml(), None),
             };
@@ -45,7 +45,7 @@ impl Settings {
                 name,
                 value,
                 origin: node.origin.clone(),
-                secret,
+                hidden,
             }
         });
         Self(settings.collect())
