@@ -32,6 +32,10 @@ format = "text"
 name = "tiny"
 source = "./model"
 default_max_tokens = 8
+
+[[models]]
+name = "tiny-embedding"
+source = "./embedding-model"
 """
 LIMITS = """
 [rate_limit]
@@ -46,6 +50,11 @@ RELAY = """
 name = "relay"
 default_max_tokens = 8
 upstream = [{{ url = "{url}/v1", api_key_file = "upstream.key", model = "tiny" }}]
+
+[[models]]
+name = "relay-embedding"
+apis = ["embeddings"]
+upstream = [{{ url = "{url}/v1", api_key_file = "upstream.key", model = "tiny-embedding" }}]
 """
 
 

@@ -153,7 +153,15 @@ eachTarget("openai (Node)", (model) => {
     assert.equal(chunks.map((chunk) => chunk.choices[0].text).join(""), answer.choices[0].text);
   });
 
-  test("refuses_embeddings", async () => {
+  test("embeddings", async () => {
+    const answer = await client.embeddings.create({
+      model: `${model}-embedding`,
+      input: ["hello", "goodbye"],
+    });
+    const [first, second] = answer.data.map((one) => one.embedding);
+    const length = first.reduce((sum, number) => sum + number * number, 0);
+    assert.ok(Math.abs(length - 1) < 1e-3);
+    assert.notDeepEqual(first, second);
     await assert.rejects(client.embeddings.create({ model, input: "hello" }), (error) => {
       assert.ok(error instanceof OpenAI.BadRequestError);
       // A chat model has none.

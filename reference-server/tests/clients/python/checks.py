@@ -52,6 +52,11 @@ def check_usage(prompt, completion, total=None):
     assert total is None or total == prompt + completion
 
 
+def check_vector(vector):
+    """Checks that an embedding has the length 1."""
+    assert abs(sum(number * number for number in vector) - 1) < 1e-3
+
+
 def check_error(error, status, code):
     """Checks an error of OpenAI's SDK."""
     assert error.status_code == status

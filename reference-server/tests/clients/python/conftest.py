@@ -21,6 +21,11 @@ class Target:
     limited_key: str = os.environ["STOCKADE_LIMITED_KEY"]
 
     @property
+    def embedding_model(self):
+        """The embedding model of the same server."""
+        return f"{self.model}-embedding"
+
+    @property
     def metrics_url(self):
         """The metrics of the server that runs the model."""
         return os.environ[f"STOCKADE_METRICS_{self.model.upper()}"] + "/metrics"

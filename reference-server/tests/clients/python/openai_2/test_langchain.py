@@ -4,13 +4,14 @@ import openai
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
-from langchain_openai import ChatOpenAI, OpenAI
+from langchain_openai import ChatOpenAI, OpenAI, OpenAIEmbeddings
 
 from checks import (
     TOOL,
     Weather,
     check_error,
     check_usage,
+    check_vector,
     data_url,
     exhaust,
     wait_for_running_chats,
@@ -52,6 +53,20 @@ def test_image(target):
         for content in ([text, image], [text])
     )
     assert with_image > without
+
+
+def test_embeddings(target):
+    embeddings = OpenAIEmbeddings(
+        model=target.embedding_model,
+        base_url=target.base_url,
+        api_key=target.key,
+        # It would split texts by the tokens of OpenAI's models.
+        check_embedding_ctx_length=False,
+    )
+    first, second = embeddings.embed_documents(["hello", "goodbye"])
+    check_vector(first)
+    assert first != second
+    assert embeddings.embed_query("hello") == pytest.approx(first)
 
 
 def test_seed(target):

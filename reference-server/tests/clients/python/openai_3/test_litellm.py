@@ -8,6 +8,7 @@ from checks import (
     TOOL,
     Weather,
     check_usage,
+    check_vector,
     data_url,
     exhaust,
     validate,
@@ -58,6 +59,19 @@ def test_image(target):
     with_image = ask(target, messages=[{"role": "user", "content": content}])
     without = ask(target, messages=[{"role": "user", "content": content[:1]}])
     assert with_image.usage.prompt_tokens > without.usage.prompt_tokens
+
+
+def test_embeddings(target):
+    answer = litellm.embedding(
+        model=f"openai/{target.embedding_model}",
+        input=["hello", "goodbye"],
+        api_base=target.base_url,
+        api_key=target.key,
+        encoding_format="float",
+    )
+    first, second = (one["embedding"] for one in answer.data)
+    check_vector(first)
+    assert first != second
 
 
 def test_seed(target):

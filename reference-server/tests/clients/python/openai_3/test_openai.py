@@ -9,6 +9,7 @@ from checks import (
     Weather,
     check_error,
     check_usage,
+    check_vector,
     data_url,
     exhaust,
     validate,
@@ -141,9 +142,22 @@ def test_n(target):
     assert answer.usage.completion_tokens == 16
 
 
-def test_refuses_embeddings(target):
+def test_embeddings(target):
+    embeddings = client(target).embeddings
+    # The SDK asks for base64.
+    answer = embeddings.create(model=target.embedding_model, input=["hello", "goodbye"])
+    first, second = (one.embedding for one in answer.data)
+    assert [one.index for one in answer.data] == [0, 1]
+    assert answer.usage.prompt_tokens > 0
+    check_vector(first)
+    assert first != second
+    fields = {"model": target.embedding_model, "encoding_format": "float"}
+    assert embeddings.create(input="hello", **fields).data[0].embedding == pytest.approx(first)
+    shorter = embeddings.create(input="hello", dimensions=len(first) // 2, **fields)
+    check_vector(shorter.data[0].embedding)
+    assert len(shorter.data[0].embedding) == len(first) // 2
     with pytest.raises(openai.BadRequestError) as caught:
-        client(target).embeddings.create(model=target.model, input="hello")
+        embeddings.create(model=target.model, input="hello")
     # A chat model has none.
     assert caught.value.param == "model"
 
