@@ -15,6 +15,9 @@ use crate::{
 const MEBIBYTE: usize = 1 << 20;
 /// The memory that a process may use in addition to bodies.
 const OVERHEAD: usize = 16 * MEBIBYTE;
+/// mimalloc returns freed memory after a second, and uses huge pages. With these variables, the peak
+/// shows what the server holds.
+const RETURN_MEMORY: &str = "export MIMALLOC_PURGE_DELAY=0 MIMALLOC_ALLOW_THP=0";
 
 /// A JSON array with `count` copies of an element.
 fn list(of: &str, count: usize) -> String {
@@ -42,7 +45,8 @@ async fn accepts_a_small_chat(server: &ServerProcess) {
 // B10
 #[tokio::test]
 async fn refuses_long_lists_without_using_more_memory_than_the_body() {
-    let server = ServerProcess::start("[server]\nmax_body_mb = 64\n[body]\nmax_mb = 64\n");
+    let lines = "[server]\nmax_body_mb = 64\n[body]\nmax_mb = 64\n";
+    let server = ServerProcess::start_after(RETURN_MEMORY, lines);
     server.wait_for_log("not available");
     accepts_a_small_chat(&server).await;
 
@@ -112,10 +116,8 @@ async fn concurrent_bodies_share_bounded_memory() {
     /// The read buffer of each connection.
     const AHEAD: usize = 64 << 10;
 
-    // mimalloc returns freed memory after a second; the variable makes it do so at once, so that
-    // the peak shows what the server holds.
     let server = ServerProcess::start_after(
-        "export MIMALLOC_PURGE_DELAY=0",
+        RETURN_MEMORY,
         &format!(
             "[server]\nmax_body_mb = {BODY}\n[body]\nmax_mb = {BODY}\n\
              max_memory_mb = {ALL}\nmax_memory_per_key_mb = {more}\nprompt_chars = 100000000\n",
