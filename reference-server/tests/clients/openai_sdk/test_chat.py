@@ -117,7 +117,7 @@ def test_a_seed_repeats_the_completion(client):
 
 
 def test_lists_its_models(client):
-    assert [model.id for model in client.models.list()] == ["demo", "demo-upstream"]
+    assert [model.id for model in client.models.list()] == ["demo", "demo-upstream", "demo-embedding"]
     assert client.models.retrieve("demo").object == "model"
 
 
