@@ -121,7 +121,7 @@ impl Gate {
                     biased;
                     call = &mut call => return call,
                     // The first that wakes up serves all.
-                    () = self.pause_ends() => self.serve(),
+                    () = self.pause_ends() => self.serve(self.0.lock()),
                 }
             }
         };
@@ -178,22 +178,19 @@ impl Gate {
         }
     }
 
-    /// Gives the free slots to waiting requests.
-    fn serve(&self) {
-        loop {
-            let mut state = self.0.lock();
-            if !self.0.has_slot(&state) {
-                return;
-            }
-            let Some(next) = state.queue.pop() else {
-                return;
-            };
+    /// Gives the free slots to waiting requests, before a new one can take them.
+    fn serve<'a>(&'a self, mut state: MutexGuard<'a, State>) {
+        while self.0.has_slot(&state)
+            && let Some(next) = state.queue.pop()
+        {
             state.running += 1;
             drop(state);
-            if let Err(Call::Enter(mut permit)) = next.send(Call::Enter(self.permit())) {
-                // The request has just left.
+            let sent = next.send(Call::Enter(self.permit()));
+            state = self.0.lock();
+            if let Err(Call::Enter(mut permit)) = sent {
+                // The request has just left. Its permit must not serve the queue, too.
                 permit.gate = None;
-                self.0.lock().running -= 1;
+                state.running -= 1;
             }
         }
     }
@@ -262,33 +259,13 @@ impl Drop for Permit {
             return;
         };
         let took = self.since.elapsed();
-        {
-            let mut state = gate.0.lock();
-            state.typical_time = match state.typical_time {
-                Duration::ZERO => took,
-                typical => (typical * 7 + took) / 8,
-            };
-        }
-        // A loop and no recursion: each request that has just left hands its permit back.
-        loop {
-            let next = {
-                let mut state = gate.0.lock();
-                let next = match state.is_paused() {
-                    true => None,
-                    false => state.queue.pop(),
-                };
-                if next.is_none() {
-                    state.running -= 1;
-                }
-                next
-            };
-            let Some(next) = next else { return };
-            match next.send(Call::Enter(gate.permit())) {
-                Ok(()) => return,
-                Err(Call::Enter(mut permit)) => permit.gate = None,
-                Err(_) => {}
-            }
-        }
+        let mut state = gate.0.lock();
+        state.typical_time = match state.typical_time {
+            Duration::ZERO => took,
+            typical => (typical * 7 + took) / 8,
+        };
+        state.running -= 1;
+        gate.serve(state);
     }
 }
 
