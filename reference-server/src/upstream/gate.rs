@@ -38,6 +38,14 @@ struct State {
     typical_time: Duration,
 }
 
+/// What a request would meet.
+pub(super) struct Outlook {
+    /// Requests in progress and waiting.
+    pub(super) load: usize,
+    pub(super) room: Room,
+    pub(super) paused_for: Duration,
+}
+
 /// What a waiting request receives.
 enum Call {
     Enter(Permit),
@@ -75,15 +83,20 @@ impl Gate {
         (state.running, state.queue.len())
     }
 
-    /// Whether a request of this key could enter.
-    pub(super) fn room(&self, key: u64) -> Room {
+    /// What a request of this key would meet.
+    pub(super) fn outlook(&self, key: u64, now: Instant) -> Outlook {
         let state = self.0.lock();
-        if self.0.has_slot(&state) {
+        let room = if self.0.has_slot(&state) {
             Room::Free
         } else if state.queue.is_full_for(key) {
             Room::Full
         } else {
             Room::Queue
+        };
+        Outlook {
+            load: state.running + state.queue.len(),
+            room,
+            paused_for: state.paused_for(now),
         }
     }
 
@@ -164,9 +177,9 @@ impl Gate {
         self.0.lock().paused_for(now)
     }
 
-    /// Whether requests may wait for the end of the pause, if there is one.
-    pub(super) fn has_short_pause(&self, now: Instant) -> bool {
-        self.paused_for(now) <= self.0.queue_wait
+    /// Whether requests may wait for the end of a pause.
+    pub(super) fn is_short(&self, pause: Duration) -> bool {
+        pause <= self.0.queue_wait
     }
 
     /// Pending if there is no pause.
@@ -367,7 +380,7 @@ mod tests {
         let gate = gate(2, 9);
         let start = Instant::now();
         gate.pause(start + Duration::from_secs(5));
-        assert_eq!(gate.room(1), Room::Queue);
+        assert_eq!(gate.outlook(1, start).room, Room::Queue);
         let waiting: Vec<_> = (0..3)
             .map(|key| {
                 let gate = gate.clone();

@@ -115,17 +115,17 @@ impl Member {
         tried: bool,
         now: Instant,
     ) -> Candidate {
-        let (running, waiting) = self.gate.load();
+        let outlook = self.gate.outlook(key, now);
         let available = self.lock().refuses_for(now) == Some(Duration::ZERO);
         Candidate {
             priority: self.priority,
             weight: self.weight,
-            load: running + waiting,
-            room: match self.gate.paused_for(now) {
+            load: outlook.load,
+            room: match outlook.paused_for {
                 _ if !available => Room::Unavailable,
-                Duration::ZERO => self.gate.room(key),
-                pause if self.gate.has_short_pause(now) && now + pause < deadline => {
-                    self.gate.room(key).max(Room::Paused)
+                Duration::ZERO => outlook.room,
+                pause if self.gate.is_short(pause) && now + pause < deadline => {
+                    outlook.room.max(Room::Paused)
                 }
                 _ => Room::Unavailable,
             },
@@ -210,7 +210,7 @@ impl Member {
         let (in_flight, waiting) = self.gate.load();
         let now = Instant::now();
         // A shorter pause only delays requests.
-        let is_open = self.gate.has_short_pause(now);
+        let is_open = self.gate.is_short(self.gate.paused_for(now));
         let state = self.lock();
         UpstreamStatus {
             url: Arc::clone(&self.label),
