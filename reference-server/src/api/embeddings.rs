@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::{
-    body::Body,
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
@@ -12,7 +11,7 @@ use futures_util::FutureExt;
 use http::{HeaderValue, header::CONTENT_TYPE, request::Parts};
 use stockade_core::refusal::Refusal;
 
-use super::{Api, body as request_body, generate, refusals, relay};
+use super::{Api, generate, relay};
 use crate::{
     backend::{BackendError, RelayApi, UsageMeter},
     chat::Usage,
@@ -21,17 +20,13 @@ use crate::{
 };
 
 pub(super) async fn embeddings(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    match respond(&api, &head, body).await {
-        Ok(response) => response,
-        Err(refusal) => refusals::respond(&refusal, &head),
-    }
-}
-
-async fn respond(api: &Api, head: &Parts, body: Body) -> Result<Response, Refusal> {
-    let bytes = request_body::read(head, body, api.limits.body_timeout).await?;
-    let here = |model| embed_here(api, head, &bytes, model).boxed();
-    relay::relay_or(api, head, &bytes, RelayApi::Embeddings, here).await
+    relay::serve(
+        &api,
+        request,
+        RelayApi::Embeddings,
+        |api, head, bytes, model| embed_here(api, head, bytes, model).boxed(),
+    )
+    .await
 }
 
 /// Embeds the texts in this process.

@@ -12,7 +12,6 @@ mod stream;
 use std::{sync::Arc, time::SystemTime};
 
 use axum::{
-    body::Body,
     extract::{Request, State},
     response::Response,
 };
@@ -24,7 +23,7 @@ use stockade_core::{
     refusal::{Refusal, RefusalKind},
 };
 
-use super::{Api, body as request_body, models, refusals, relay, unix_seconds};
+use super::{Api, models, relay, unix_seconds};
 use crate::{
     backend::{Backend, BackendError, Generation, Phase, UsageMeter},
     chat::{ChatRequest, Usage},
@@ -51,22 +50,13 @@ pub(super) async fn responses(State(api): State<Arc<Api>>, request: Request) -> 
 
 /// Handles a request of a dialect.
 pub(super) async fn handle(dialect: Dialect, api: &Api, request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    match respond(dialect, api, &head, body).await {
-        Ok(response) => response,
-        Err(refusal) => refusals::respond(&refusal, &head),
-    }
-}
-
-async fn respond(
-    dialect: Dialect,
-    api: &Api,
-    head: &Parts,
-    body: Body,
-) -> Result<Response, Refusal> {
-    let bytes = request_body::read(head, body, api.limits.body_timeout).await?;
-    let here = |model| generate(dialect, api, head, &bytes, model).boxed();
-    relay::relay_or(api, head, &bytes, dialect.relay_api(), here).await
+    relay::serve(
+        api,
+        request,
+        dialect.relay_api(),
+        |api, head, bytes, model| generate(dialect, api, head, bytes, model).boxed(),
+    )
+    .await
 }
 
 /// Generates the response in this process, or translates the request for an upstream.

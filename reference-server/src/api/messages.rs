@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    body::Body,
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
@@ -14,7 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
 use serde::Serialize;
 use stockade_core::refusal::{Refusal, RefusalKind};
 
-use super::{Api, body, generate, refusals, relay};
+use super::{Api, generate, refusals, relay};
 use crate::{
     backend::UsageMeter,
     dialect::{Dialect, IGNORED_HEADER},
@@ -33,31 +32,28 @@ const FIRST_VERSION: &[u8] = b"2023-01-01";
 /// `POST /v1/messages`.
 pub(super) async fn create(State(api): State<Arc<Api>>, request: Request) -> Response {
     if let Err(refusal) = check_version(request.headers()) {
-        let (head, _) = request.into_parts();
-        return refusals::respond(&refusal, &head);
+        return refusals::respond(&refusal, &request.into_parts().0);
     }
     generate::handle(Dialect::Messages, &api, request).await
 }
 
 /// `POST /v1/messages/count_tokens`.
 pub(super) async fn count_tokens(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    match count(&api, &head, body).await {
-        Ok(response) => response,
-        Err(refusal) => refusals::respond(&refusal, &head),
+    if let Err(refusal) = check_version(request.headers()) {
+        return refusals::respond(&refusal, &request.into_parts().0);
     }
+    relay::serve(
+        &api,
+        request,
+        DIALECT.relay_api(),
+        |api, head, bytes, model| count_here(api, head, bytes, model).boxed(),
+    )
+    .await
 }
 
 #[derive(Serialize)]
 struct TokenCount {
     input_tokens: usize,
-}
-
-async fn count(api: &Api, head: &Parts, body: Body) -> Result<Response, Refusal> {
-    check_version(&head.headers)?;
-    let bytes = body::read(head, body, api.limits.body_timeout).await?;
-    let here = |model| count_here(api, head, &bytes, model).boxed();
-    relay::relay_or(api, head, &bytes, DIALECT.relay_api(), here).await
 }
 
 /// Counts the tokens in this process, or by a translation for an upstream.

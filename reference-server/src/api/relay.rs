@@ -7,7 +7,7 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, future::BoxFuture};
 use http::{HeaderName, HeaderValue, request::Parts};
 use metrics::counter;
 use stockade_core::{
@@ -27,12 +27,32 @@ use crate::{
 /// The response header with the name of the model that has answered in place of the requested one.
 const FALLBACK_HEADER: HeaderName = HeaderName::from_static("x-stockade-fallback");
 
+/// Reads a request, and relays it or serves it `here`, see [`relay_or`].
+pub(super) async fn serve<F>(api: &Api, request: Request, relay_api: RelayApi, here: F) -> Response
+where
+    F: for<'a> Fn(
+        &'a Api,
+        &'a Parts,
+        &'a Bytes,
+        &'a Model,
+    ) -> BoxFuture<'a, Result<Response, Refusal>>,
+{
+    let (head, body) = request.into_parts();
+    let served = async {
+        let bytes = request_body::read(&head, body, api.limits.body_timeout).await?;
+        let here = |model| here(api, &head, &bytes, model);
+        relay_or(api, &head, &bytes, relay_api, here).await
+    };
+    let served: Result<Response, Refusal> = served.await;
+    served.unwrap_or_else(|refusal| refusals::respond(&refusal, &head))
+}
+
 /// Relays a request to the upstreams of its model, or serves it `here` if they do not have this
 /// API or the model runs in this process. If the model is unavailable, its fallbacks are tried.
 ///
 /// # Errors
 /// Returns a refusal if the model is not served, the request is invalid, or no model has answered.
-pub(super) async fn relay_or<'a, F>(
+async fn relay_or<'a, F>(
     api: &'a Api,
     head: &'a Parts,
     body: &'a Bytes,
@@ -149,17 +169,11 @@ pub(super) fn unsupported_api(api: &Api, relay_api: RelayApi) -> Refusal {
 
 /// `POST /v1/rerank`.
 pub(super) async fn rerank(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    let served = async {
-        let bytes = request_body::read(&head, body, api.limits.body_timeout).await?;
-        // Only upstreams have it.
-        let refuse = |_: &Model| -> BoxFuture<'_, _> {
-            Box::pin(future::ready(Err(unsupported_api(&api, RelayApi::Rerank))))
-        };
-        relay_or(&api, &head, &bytes, RelayApi::Rerank, refuse).await
-    };
-    let served: Result<Response, Refusal> = served.await;
-    served.unwrap_or_else(|refusal| refusals::respond(&refusal, &head))
+    // Only upstreams have it.
+    serve(&api, request, RelayApi::Rerank, |api, _, _, _| {
+        future::ready(Err(unsupported_api(api, RelayApi::Rerank))).boxed()
+    })
+    .await
 }
 
 /// The request context and the deadline, which layers of the server have set.

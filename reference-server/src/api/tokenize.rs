@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    body::Body,
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
@@ -16,21 +15,17 @@ use stockade_core::{
     refusal::{Refusal, RefusalKind},
 };
 
-use super::{Api, body as request_body, refusals, relay};
+use super::{Api, relay};
 use crate::{models::Model, relay::RelayApi};
 
 pub(super) async fn tokenize(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    match respond(&api, &head, body).await {
-        Ok(response) => response,
-        Err(refusal) => refusals::respond(&refusal, &head),
-    }
-}
-
-async fn respond(api: &Api, head: &Parts, body: Body) -> Result<Response, Refusal> {
-    let bytes = request_body::read(head, body, api.limits.body_timeout).await?;
-    let here = |model| tokenize_here(head, &bytes, model).boxed();
-    relay::relay_or(api, head, &bytes, RelayApi::Tokenize, here).await
+    relay::serve(
+        &api,
+        request,
+        RelayApi::Tokenize,
+        |_, head, bytes, model| tokenize_here(head, bytes, model).boxed(),
+    )
+    .await
 }
 
 #[derive(Deserialize)]
