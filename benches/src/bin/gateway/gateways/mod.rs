@@ -5,7 +5,7 @@ use std::{
     error::Error,
     fmt, fs,
     io::{self, Write},
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr},
     path::Path,
     process::Command,
     time::Duration,
@@ -13,6 +13,7 @@ use std::{
 
 use clap::ValueEnum;
 use serde::Serialize;
+use stockade_testkit::port;
 use tokio::time;
 
 use crate::{
@@ -89,7 +90,7 @@ impl Gateway {
     ) -> Result<Self, Box<dyn Error>> {
         let folder = folder.join(format!("{name:?}").to_lowercase());
         fs::create_dir_all(&folder)?;
-        let port = free_port()?;
+        let port = port::free();
         let upstream = upstream.address;
         let (command, key) = match name {
             Name::Direct => {
@@ -139,11 +140,6 @@ impl Gateway {
             .as_ref()
             .map_or(Ok(Usage::default()), Processes::usage)
     }
-}
-
-fn free_port() -> io::Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    Ok(listener.local_addr()?.port())
 }
 
 /// Installs the Debian packages of programs that are missing, and prints which.
