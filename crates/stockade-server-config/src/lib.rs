@@ -47,6 +47,7 @@
 mod file;
 mod listen;
 mod model;
+pub mod model_files;
 mod sections;
 mod source;
 mod upstream;

@@ -1,0 +1,92 @@
+//! Who may change the files of a model.
+
+use std::path::{Path, PathBuf};
+
+/// A file or directory of a model that another user may change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WritableFile {
+    /// The file or directory.
+    pub path: PathBuf,
+    /// Who may change it, such as `all users`.
+    pub by: String,
+}
+
+/// The files of a model that another user than root and the one of this process may change: the
+/// directory and its entries, or a single file. Symbolic links are followed, as in the cache of
+/// the Hub. Files that cannot be read are skipped, because loading reports them.
+#[cfg(unix)]
+pub fn writable_files(path: &Path) -> Vec<WritableFile> {
+    use std::os::unix::fs::MetadataExt;
+
+    let own = rustix::process::geteuid().as_raw();
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
+    paths.sort();
+    paths.insert(0, path.to_owned());
+    paths
+        .into_iter()
+        .filter_map(|path| {
+            let file = path.metadata().ok()?;
+            let by = writer(file.mode(), file.uid(), file.gid(), own)?;
+            Some(WritableFile { path, by })
+        })
+        .collect()
+}
+
+/// Who may change a file with this mode, owner and group, other than root and the user `own`.
+#[cfg(unix)]
+fn writer(mode: u32, owner: u32, group: u32, own: u32) -> Option<String> {
+    if mode & 0o002 != 0 {
+        Some("all users".to_owned())
+    } else if mode & 0o020 != 0 {
+        Some(format!("the group {group}"))
+    } else if owner != 0 && owner != own {
+        Some(format!("its owner, the user {owner}"))
+    } else {
+        None
+    }
+}
+
+/// Always empty: only Unix has these permissions.
+#[cfg(not(unix))]
+pub fn writable_files(_path: &Path) -> Vec<WritableFile> {
+    Vec::new()
+}
+
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use std::{
+        fs::{self, Permissions},
+        os::unix::fs::{MetadataExt, PermissionsExt},
+    };
+
+    use super::*;
+
+    #[test]
+    fn finds_what_others_may_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode));
+        mode(folder.path(), 0o755).unwrap();
+        let [own, group, all] = ["a", "b", "c"].map(|name| folder.path().join(name));
+        for (path, bits) in [(&own, 0o644), (&group, 0o664), (&all, 0o646)] {
+            fs::write(path, "").unwrap();
+            mode(path, bits).unwrap();
+        }
+        let found = writable_files(folder.path());
+        let found: Vec<_> = found.iter().map(|f| (&f.path, f.by.as_str())).collect();
+        let gid = group.metadata().unwrap().gid();
+        let by_group = format!("the group {gid}");
+        assert_eq!(found, [(&group, &*by_group), (&all, "all users")]);
+        mode(folder.path(), 0o777).unwrap();
+        assert_eq!(writable_files(folder.path())[0].path, folder.path());
+    }
+
+    #[test]
+    fn root_and_the_own_user_may_change_files() {
+        assert_eq!(writer(0o644, 0, 0, 7), None);
+        assert_eq!(writer(0o644, 7, 0, 7), None);
+        let by = writer(0o644, 8, 0, 7).unwrap();
+        assert_eq!(by, "its owner, the user 8");
+    }
+}
