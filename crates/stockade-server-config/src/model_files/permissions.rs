@@ -18,7 +18,9 @@ pub struct WritableFile {
 pub fn writable_files(path: &Path) -> Vec<WritableFile> {
     use std::os::unix::fs::MetadataExt;
 
-    let own = rustix::process::geteuid().as_raw();
+    // The owner of this folder is the effective user of the process. Elsewhere it is unknown.
+    let own = Path::new("/proc/self").metadata().ok();
+    let own = own.map(|process| process.uid());
     let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
     let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
     paths.sort();
@@ -33,14 +35,15 @@ pub fn writable_files(path: &Path) -> Vec<WritableFile> {
         .collect()
 }
 
-/// Who may change a file with this mode, owner and group, other than root and the user `own`.
+/// Who may change a file with this mode, owner and group, other than root and the user `own`, if
+/// that is known.
 #[cfg(unix)]
-fn writer(mode: u32, owner: u32, group: u32, own: u32) -> Option<String> {
+fn writer(mode: u32, owner: u32, group: u32, own: Option<u32>) -> Option<String> {
     if mode & 0o002 != 0 {
         Some("all users".to_owned())
     } else if mode & 0o020 != 0 {
         Some(format!("the group {group}"))
-    } else if owner != 0 && owner != own {
+    } else if owner != 0 && own.is_some_and(|own| own != owner) {
         Some(format!("its owner, the user {owner}"))
     } else {
         None
@@ -84,9 +87,9 @@ mod tests {
 
     #[test]
     fn root_and_the_own_user_may_change_files() {
-        assert_eq!(writer(0o644, 0, 0, 7), None);
-        assert_eq!(writer(0o644, 7, 0, 7), None);
-        let by = writer(0o644, 8, 0, 7).unwrap();
+        assert_eq!(writer(0o644, 0, 0, Some(7)), None);
+        assert_eq!(writer(0o644, 7, 0, Some(7)), None);
+        let by = writer(0o644, 8, 0, Some(7)).unwrap();
         assert_eq!(by, "its owner, the user 8");
     }
 }
