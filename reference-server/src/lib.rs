@@ -10,6 +10,8 @@ mod config;
 mod demo;
 pub mod dialect;
 pub mod embedding;
+mod fair_queue;
+mod fairness;
 mod fence;
 mod logging;
 mod models;

@@ -26,5 +26,5 @@ pub use api::RelayApi;
 pub(crate) use error::{error_response, invalid_response, upstream_refusal};
 pub(crate) use final_event::declare as declare_final_event;
 pub(crate) use headers::{has_type, request as request_headers, trace as trace_headers};
-pub(crate) use request::{RelayRequest, fairness_key};
+pub(crate) use request::RelayRequest;
 pub(crate) use request_scan::RequestScan;

@@ -29,7 +29,6 @@ mod classify;
 mod client;
 mod error;
 mod exchange;
-mod fair_queue;
 mod gate;
 mod health;
 mod member;
@@ -41,6 +40,7 @@ mod retry;
 mod settings;
 mod status;
 
+pub use crate::fair_queue::Share;
 pub use breaker::BreakerState;
 pub use error::{UpstreamError, UpstreamErrorKind};
 pub use request::{RequestBody, UpstreamRequest};
@@ -176,10 +176,10 @@ impl Group {
         let started = Instant::now();
         loop {
             let now = Instant::now();
-            let key = request.fairness_key;
+            let share = request.share;
             let members = self.members.iter().zip(tried);
             let candidates: Vec<_> = members
-                .map(|(member, tried)| member.candidate(key, request.deadline, *tried, now))
+                .map(|(member, tried)| member.candidate(share.key, request.deadline, *tried, now))
                 .collect();
             let Some(index) = picker::pick(&candidates, |limit| rand::random_range(0..limit))
             else {
@@ -189,7 +189,7 @@ impl Group {
             };
             let member = &self.members[index];
             let waiting = (candidates[index].room != Room::Free).then(|| member.metrics().wait());
-            let entry = member.gate().enter(key, request.deadline).await;
+            let entry = member.gate().enter(share, request.deadline).await;
             drop(waiting);
             // Without a permit or a pass, the upstream has failed meanwhile: another choice.
             if let Entry::Permit(permit) = entry.map_err(refused)?
@@ -241,7 +241,7 @@ impl Group {
         let now = Instant::now();
         let mut others = self.members.iter().zip(tried).filter(|(_, tried)| !**tried);
         others.any(|(member, _)| {
-            let (key, deadline) = (request.fairness_key, request.deadline);
+            let (key, deadline) = (request.share.key, request.deadline);
             member.candidate(key, deadline, false, now).room < Room::Paused
         })
     }

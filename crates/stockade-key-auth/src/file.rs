@@ -52,7 +52,7 @@ use read::{Contents, keep_restrictions, read};
 /// `key_id` and `hash` are required. A key without `scopes` has no permissions, and one without
 /// `expires_at` never expires. Optional fields are `name`, `models`, `networks`, `quotas`
 /// (`requests_per_minute`, `requests_per_hour`, `requests_per_day`, `tokens_per_minute`,
-/// `concurrency`) and `metadata`; the store itself writes `revoked_at`, `last_used_at`,
+/// `concurrency`, `weight`) and `metadata`; the store itself writes `revoked_at`, `last_used_at`,
 /// `previous_hash` and `previous_until`. [`KeyHash`](crate::KeyHash) lists the hash formats.
 /// `scopes` may also be a string with scopes separated by commas or spaces.
 ///

@@ -20,6 +20,8 @@ pub struct QuotaFields {
     tokens_per_minute: Option<NonZeroU32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     concurrency: Option<NonZeroU32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    weight: Option<NonZeroU32>,
 }
 
 impl From<QuotaOverrides> for QuotaFields {
@@ -30,6 +32,7 @@ impl From<QuotaOverrides> for QuotaFields {
             requests_per_day: quotas.requests_per_day,
             tokens_per_minute: quotas.tokens_per_minute,
             concurrency: quotas.concurrency,
+            weight: quotas.weight,
         }
     }
 }
@@ -42,6 +45,7 @@ impl From<QuotaFields> for QuotaOverrides {
         quotas.requests_per_day = row.requests_per_day;
         quotas.tokens_per_minute = row.tokens_per_minute;
         quotas.concurrency = row.concurrency;
+        quotas.weight = row.weight;
         quotas
     }
 }

@@ -13,9 +13,9 @@ use super::{Backend, BackendError, Generation, Load, Phase, RelayApi, Status, Us
 use crate::{
     chat::{ChatRequest, Event, FinishReason, Usage},
     dialect::chat::{ReadError, ResponseReader, write_request},
+    fairness,
     relay::{
-        RequestScan, error_response, fairness_key, has_type, invalid_response, request_headers,
-        upstream_refusal,
+        RequestScan, error_response, has_type, invalid_response, request_headers, upstream_refusal,
     },
     upstream::{GroupStatus, RequestBody, UpstreamBody, UpstreamGroup, UpstreamRequest},
 };
@@ -126,7 +126,7 @@ impl Upstream {
                 model: Some(scan.model_at),
                 patch: None,
             },
-            fairness_key: fairness_key(&context),
+            share: fairness::share(&context),
             streaming: true,
             deadline: Instant::now() + self.timeout,
         };

@@ -1,10 +1,5 @@
 //! Sends a request to the upstreams of its model.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    sync::LazyLock,
-};
-
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
@@ -17,6 +12,7 @@ use super::{
     stream::{self, StreamRequest},
 };
 use crate::{
+    fairness,
     fence::Deadline,
     upstream::{RequestBody, UpstreamGroup, UpstreamRequest},
 };
@@ -66,7 +62,7 @@ impl RelayRequest<'_> {
                 model: Some(scan.model_at.clone()),
                 patch: usage_patch,
             },
-            fairness_key: fairness_key(context),
+            share: fairness::share(context),
             streaming: scan.stream,
             deadline: self.deadline.instant(),
         };
@@ -89,16 +85,5 @@ impl RelayRequest<'_> {
                 cut: Box::pin(async move { deadline.passed().await.refusal() }),
             },
         )
-    }
-}
-
-/// Requests wait in turns between principals, and between the addresses of anonymous clients.
-pub(crate) fn fairness_key(context: &RequestContext) -> u64 {
-    // A key per process, so that clients cannot choose colliding names.
-    static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-
-    match context.principal() {
-        Some(principal) => HASHER.hash_one(principal.id()),
-        None => HASHER.hash_one(context.client()),
     }
 }

@@ -13,11 +13,11 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
-use super::{
-    UpstreamErrorKind, UpstreamSettings,
-    fair_queue::{FairQueue, Place},
-    picker::Room,
-};
+use super::{UpstreamErrorKind, UpstreamSettings, picker::Room};
+use crate::fair_queue::{FairQueue, Place, Share};
+
+/// The cost of a request: clients share an upstream by the number of their requests.
+const REQUEST: Duration = Duration::from_secs(1);
 
 /// Bounds the requests in progress at one upstream; clones share the bounds.
 #[derive(Clone)]
@@ -106,7 +106,7 @@ impl Gate {
     /// Returns the kind of error if the queue is full, the wait too long, or the deadline over.
     pub(super) async fn enter(
         &self,
-        key: u64,
+        share: Share<u64>,
         deadline: Instant,
     ) -> Result<Entry, UpstreamErrorKind> {
         let (place, mut call) = {
@@ -116,7 +116,7 @@ impl Gate {
                 return Ok(Entry::Permit(self.permit()));
             }
             let (sender, call) = oneshot::channel();
-            let Ok((place, displaced)) = state.queue.push(key, sender) else {
+            let Ok((place, displaced)) = state.queue.push(share, REQUEST, sender) else {
                 let retry_after = self.0.retry_after(&state);
                 return Err(UpstreamErrorKind::QueueFull { retry_after });
             };
@@ -332,7 +332,7 @@ mod tests {
             let (entered, running) = (gate.clone(), Arc::clone(&running));
             let key = random.random_range(0..5);
             tasks.push(tokio::spawn(async move {
-                if let Ok(Entry::Permit(permit)) = entered.enter(key, later()).await {
+                if let Ok(Entry::Permit(permit)) = entered.enter(Share::new(key), later()).await {
                     // Dropped before the permit, also when the task is aborted.
                     let counted = Counted::new(running);
                     tokio::task::yield_now().await;
@@ -358,18 +358,22 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn estimates_when_a_slot_will_be_free() {
         let gate = gate(1, 1);
-        let Ok(Entry::Permit(permit)) = gate.enter(1, later()).await else {
+        let Ok(Entry::Permit(permit)) = gate.enter(Share::new(1), later()).await else {
             panic!("a free slot");
         };
         tokio::time::advance(Duration::from_secs(8)).await;
         drop(permit);
-        let _running = gate.enter(1, later()).await;
+        let _running = gate.enter(Share::new(1), later()).await;
         let waiting = tokio::spawn({
             let gate = gate.clone();
-            async move { gate.enter(1, later()).await.map(|_| ()) }
+            async move { gate.enter(Share::new(1), later()).await.map(|_| ()) }
         });
         until_async("the waiting request", async || gate.load() == (1, 1)).await;
-        let refused = gate.enter(1, later()).await.map(|_| ()).unwrap_err();
+        let refused = gate
+            .enter(Share::new(1), later())
+            .await
+            .map(|_| ())
+            .unwrap_err();
         let retry_after = Duration::from_secs(16);
         assert_eq!(refused, UpstreamErrorKind::QueueFull { retry_after });
         waiting.abort();
@@ -384,7 +388,7 @@ mod tests {
         let waiting: Vec<_> = (0..3)
             .map(|key| {
                 let gate = gate.clone();
-                tokio::spawn(async move { gate.enter(key, later()).await })
+                tokio::spawn(async move { gate.enter(Share::new(key), later()).await })
             })
             .collect();
         until_async("waiting requests", async || gate.load() == (0, 3)).await;
@@ -400,8 +404,8 @@ mod tests {
     #[tokio::test]
     async fn sends_waiting_requests_away() {
         let gate = gate(1, 5);
-        let _running = gate.enter(1, later()).await;
-        let mut waiting = std::pin::pin!(gate.enter(1, later()));
+        let _running = gate.enter(Share::new(1), later()).await;
+        let mut waiting = std::pin::pin!(gate.enter(Share::new(1), later()));
         assert!(waiting.as_mut().now_or_never().is_none());
         gate.clear_queue();
         assert!(matches!(waiting.await, Ok(Entry::Cleared)));

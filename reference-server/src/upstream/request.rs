@@ -14,6 +14,8 @@ use http::{HeaderMap, Method};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
+use crate::fair_queue::Share;
+
 /// A request to one of the upstreams of a model.
 #[derive(Clone, Debug)]
 pub struct UpstreamRequest {
@@ -29,8 +31,8 @@ pub struct UpstreamRequest {
     pub headers: HeaderMap,
     /// The body.
     pub body: RequestBody,
-    /// Requests wait in turns between these keys, such as one for each client.
-    pub fairness_key: u64,
+    /// Requests wait in turns between the keys of these shares, such as one for each client.
+    pub share: Share<u64>,
     /// Whether the response starts before all of it was generated, so that
     /// [`first_byte_timeout`](super::GroupSettings::first_byte_timeout) applies.
     pub streaming: bool,

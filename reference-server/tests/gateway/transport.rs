@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::Method;
 use http_body_util::BodyExt;
 use stockade_server::upstream::{
-    GroupSettings, RequestBody, UpstreamError, UpstreamErrorKind, UpstreamGroup, UpstreamRequest,
-    UpstreamResponse, UpstreamSettings, UpstreamStatus,
+    GroupSettings, RequestBody, Share, UpstreamError, UpstreamErrorKind, UpstreamGroup,
+    UpstreamRequest, UpstreamResponse, UpstreamSettings, UpstreamStatus,
 };
 use tokio::time::Instant;
 
@@ -52,20 +52,20 @@ fn chat() -> UpstreamRequest {
             model: Some(9..16),
             patch: None,
         },
-        fairness_key: 0,
+        share: Share::new(0),
         streaming: true,
         deadline: Instant::now() + Duration::from_secs(30),
     }
 }
 
 /// A chat with this text in its body, for one of several clients.
-fn chat_of(fairness_key: u64, text: &str) -> UpstreamRequest {
+fn chat_of(client: u64, text: &str) -> UpstreamRequest {
     UpstreamRequest {
         body: RequestBody {
             bytes: Bytes::from(text.to_owned()),
             ..RequestBody::default()
         },
-        fairness_key,
+        share: Share::new(client),
         ..chat()
     }
 }

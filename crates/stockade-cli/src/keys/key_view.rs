@@ -37,6 +37,7 @@ struct Quotas {
     requests_per_day: Option<NonZeroU32>,
     tokens_per_minute: Option<NonZeroU32>,
     concurrency: Option<NonZeroU32>,
+    weight: Option<NonZeroU32>,
 }
 
 impl<'r> KeyView<'r> {
@@ -58,6 +59,7 @@ impl<'r> KeyView<'r> {
                 requests_per_day: quotas.requests_per_day,
                 tokens_per_minute: quotas.tokens_per_minute,
                 concurrency: quotas.concurrency,
+                weight: quotas.weight,
             },
             created_at: time(record.created),
             expires_at: time(record.expires),

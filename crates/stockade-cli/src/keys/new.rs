@@ -84,6 +84,9 @@ struct QuotaArgs {
     /// Concurrent requests, instead of the server's limit
     #[arg(long, value_name = "N")]
     concurrency: Option<NonZeroU32>,
+    /// The share of a busy model: a key of weight 2 gets twice the time of one of weight 1
+    #[arg(long, value_name = "N")]
+    weight: Option<NonZeroU32>,
 }
 
 /// The expiry of a key unless a flag or an answer sets one.
@@ -186,6 +189,7 @@ impl From<QuotaArgs> for QuotaOverrides {
         quotas.requests_per_day = args.requests_per_day;
         quotas.tokens_per_minute = args.tokens_per_minute;
         quotas.concurrency = args.concurrency;
+        quotas.weight = args.weight;
         quotas
     }
 }

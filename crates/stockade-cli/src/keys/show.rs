@@ -76,6 +76,7 @@ fn lines(record: &KeyRecord, now: Timestamp) -> Vec<(String, String)> {
         ("requests per day", quotas.requests_per_day),
         ("tokens per minute", quotas.tokens_per_minute),
         ("concurrent requests", quotas.concurrency),
+        ("weight", quotas.weight),
     ] {
         add(name, quota.map(|quota| quota.to_string()));
     }

@@ -59,7 +59,7 @@ fn sets_every_field() {
         "keys new --id a --owner o --name n --scope x,y --scope z --expires 2100-01-31 \
          --prefix ctx --model m/1,m/2 --network 10.1.2.3/8 --requests-per-minute 60 \
          --requests-per-hour 61 --requests-per-day 62 --tokens-per-minute 63 --concurrency 64 \
-         --metadata team=core",
+         --weight 2 --metadata team=core",
     );
     let shown = sandbox.run_ok("keys show a --json").json();
     let created = shown["created_at"].clone();
@@ -68,7 +68,7 @@ fn sets_every_field() {
         "models": ["m/1", "m/2"], "networks": ["10.0.0.0/8"],
         "quotas": {
             "requests_per_minute": 60, "requests_per_hour": 61, "requests_per_day": 62,
-            "tokens_per_minute": 63, "concurrency": 64,
+            "tokens_per_minute": 63, "concurrency": 64, "weight": 2,
         },
         "created_at": created, "expires_at": "2100-01-31T00:00:00Z", "revoked_at": null,
         "last_used_at": null, "previous_until": null, "algorithm": "sha256",

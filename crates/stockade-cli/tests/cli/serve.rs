@@ -123,6 +123,7 @@ async fn who(request: Request) -> String {
         "name": principal.attribute("name"),
         "m": principal.may_use_model("m"),
         "other": principal.may_use_model("other"),
+        "weight": principal.quotas().weight,
     })
     .to_string()
 }
@@ -210,6 +211,11 @@ async fn a_server_supports_every_option_of_keys_new() {
                 assert_eq!(server.status(&key).await, 429);
                 drop(first);
                 server.wait_for_status(&key, 200).await;
+            }
+            "weight" => {
+                let key = make("--weight 2");
+                let seen = serve().await.chat(&key).await.1;
+                assert_eq!(seen["weight"], 2);
             }
             "prefix" => {
                 let key = make("--prefix ctx");

@@ -105,6 +105,9 @@ pub struct QuotaOverrides {
     pub tokens_per_minute: Option<NonZeroU32>,
     /// Concurrent requests.
     pub concurrency: Option<NonZeroU32>,
+    /// The share of a model that others wait for, too: a principal of weight 2 gets twice the time
+    /// of one of weight 1, which is the default.
+    pub weight: Option<NonZeroU32>,
 }
 
 /// Builds a [`Principal`]; made by [`Principal::builder`].

@@ -163,6 +163,7 @@ pub(super) fn lost(in_force: &KeySet, new: &KeySet, id: &KeyId) -> Option<&'stat
             ("requests_per_day", quotas.requests_per_day.is_some()),
             ("tokens_per_minute", quotas.tokens_per_minute.is_some()),
             ("concurrency", quotas.concurrency.is_some()),
+            ("weight", quotas.weight.is_some()),
         ])
     };
     let (old, new) = (find(in_force)?, find(new)?);
@@ -170,7 +171,7 @@ pub(super) fn lost(in_force: &KeySet, new: &KeySet, id: &KeyId) -> Option<&'stat
     pairs.find_map(|((name, had), (_, has))| (had && !has).then_some(name))
 }
 
-type Restrictions = [(&'static str, bool); 9];
+type Restrictions = [(&'static str, bool); 10];
 
 #[cfg(test)]
 mod tests {
