@@ -24,6 +24,8 @@ mod upstream;
 #[cfg(all(test, feature = "mistralrs"))]
 pub(crate) use self::mistralrs::decode;
 #[cfg(feature = "mistralrs")]
+pub(crate) use self::mistralrs::metrics as engine_metrics;
+#[cfg(feature = "mistralrs")]
 pub use self::mistralrs::{Device, MistralRs, MistralRsConfig, ModelSource, Quantise};
 pub use self::upstream::Upstream;
 
@@ -152,6 +154,9 @@ pub struct Load {
     pub running: usize,
     /// The number of chats that are waiting for the model.
     pub waiting: usize,
+    /// How long the model has been working for a client that has left, because it cannot be
+    /// stopped.
+    pub draining: Option<Duration>,
 }
 
 /// The lifecycle phase of the model.
@@ -243,6 +248,20 @@ pub enum BackendError {
         /// At least one second.
         retry_after: Duration,
     },
+    /// The request waited in the queue for too long.
+    QueueTimeout {
+        /// At least one second.
+        retry_after: Duration,
+    },
+    /// The request would take too long.
+    TooCostly {
+        /// The estimated time.
+        estimate: Duration,
+        /// The limit.
+        limit: Duration,
+    },
+    /// The engine made no progress and is restarted.
+    Stuck,
     /// The model does not support this request.
     Invalid {
         /// The path of the field, such as `messages[0].content[1]`.
@@ -277,6 +296,17 @@ impl fmt::Display for BackendError {
             Self::Loading => f.write_str("the model is still loading"),
             Self::Failed => f.write_str("the model is not available"),
             Self::QueueFull { .. } => f.write_str("the model's queue is full"),
+            Self::QueueTimeout { .. } => {
+                f.write_str("the request waited for the model for too long")
+            }
+            Self::TooCostly { estimate, limit } => write!(
+                f,
+                "the request would take about {:.0} s of the model's time, and the limit is {:.0} \
+                 s: use smaller images, a shorter prompt or fewer `max_tokens`",
+                estimate.as_secs_f64().ceil(),
+                limit.as_secs_f64()
+            ),
+            Self::Stuck => f.write_str("the model made no progress and is restarted"),
             Self::Invalid { param, message } | Self::InvalidImage { param, message } => {
                 write!(f, "{param}: {message}")
             }

@@ -111,10 +111,10 @@ impl Models {
 
 /// Starts the engine of a model, or creates the client of its upstreams.
 fn start_backend(model: &ModelConfig, config: &Config) -> Result<Arc<dyn Backend>, StartError> {
-    if model.upstream.is_empty() {
-        return start_engine(model);
-    }
     let timeout = Duration::from_secs(config.server.request_timeout_secs.get().into());
+    if model.upstream.is_empty() {
+        return start_engine(model, timeout);
+    }
     Ok(Arc::new(Upstream::from_model(
         model,
         &config.upstreams,
@@ -123,14 +123,15 @@ fn start_backend(model: &ModelConfig, config: &Config) -> Result<Arc<dyn Backend
 }
 
 #[cfg(feature = "mistralrs")]
-fn start_engine(model: &ModelConfig) -> Result<Arc<dyn Backend>, StartError> {
-    Ok(Arc::new(MistralRs::start(MistralRsConfig::from_model(
-        model,
-    )?)))
+fn start_engine(model: &ModelConfig, timeout: Duration) -> Result<Arc<dyn Backend>, StartError> {
+    let mut config = MistralRsConfig::from_model(model)?;
+    // A request that takes longer would only be stopped.
+    config.max_cost.get_or_insert(timeout);
+    Ok(Arc::new(MistralRs::start(config)))
 }
 
 #[cfg(not(feature = "mistralrs"))]
-fn start_engine(model: &ModelConfig) -> Result<Arc<dyn Backend>, StartError> {
+fn start_engine(model: &ModelConfig, _: Duration) -> Result<Arc<dyn Backend>, StartError> {
     let text = format!(
         "the model {:?} needs an engine, which this build does not have: install \
          stockade-server with its default features, or set `upstream`",

@@ -47,6 +47,15 @@ pub struct ModelConfig {
     pub max_queued: Option<u16>,
     /// The maximum time in the queue.
     pub queue_wait_secs: Option<u32>,
+    /// The maximum estimate of the engine's time for a request; costlier ones are refused. By
+    /// default the timeout of requests, because they would not end in time.
+    pub max_cost_secs: Option<NonZeroU32>,
+    /// The maximum estimate for all running and waiting requests of a client together; without a
+    /// default.
+    pub max_client_cost_secs: Option<NonZeroU32>,
+    /// The engine is restarted if a request makes no progress for this time, or three times its
+    /// estimate if that is longer.
+    pub stuck_after_secs: Option<NonZeroU32>,
     /// The default for `max_tokens` of a chat.
     #[serde(default = "ModelConfig::default_max_tokens")]
     pub default_max_tokens: NonZeroU32,
@@ -88,6 +97,9 @@ impl ModelConfig {
             max_running: None,
             max_queued: None,
             queue_wait_secs: None,
+            max_cost_secs: None,
+            max_client_cost_secs: None,
+            stuck_after_secs: None,
             default_max_tokens: Self::default_max_tokens(),
             max_tokens_limit: Self::max_tokens_limit(),
         }
@@ -124,6 +136,11 @@ impl ModelConfig {
     /// The maximum time in the queue: 30 seconds.
     pub fn queue_wait_secs_or_default(&self) -> u32 {
         self.queue_wait_secs.unwrap_or(30)
+    }
+
+    /// How long a request may make no progress, at least: 60 seconds.
+    pub fn stuck_after_secs_or_default(&self) -> NonZeroU32 {
+        self.stuck_after_secs.unwrap_or(nonzero!(60))
     }
 
     /// The maximum side of an image: 1440 pixels.

@@ -125,6 +125,9 @@ fn check_settings(model: &ModelConfig, section: &str) -> Result<(), ConfigError>
         ("device", model.device.is_some()),
         ("quantise", model.quantise.is_some()),
         ("max_image_side", model.max_image_side.is_some()),
+        ("max_cost_secs", model.max_cost_secs.is_some()),
+        ("max_client_cost_secs", model.max_client_cost_secs.is_some()),
+        ("stuck_after_secs", model.stuck_after_secs.is_some()),
     ];
     let of_upstreams = [("apis", model.apis.is_some())];
     let (foreign, text) = match has_upstreams {

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::Api;
 use crate::{
-    backend::{Load, Phase, Status},
+    backend::{Phase, Status},
     models::Model,
     server::SourceReport,
     upstream::UpstreamStatus,
@@ -59,6 +59,9 @@ struct ModelReport {
     running: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     waiting: Option<usize>,
+    /// How long the model has been working for a client that has left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    draining_secs: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     upstreams: Vec<UpstreamReport>,
 }
@@ -97,10 +100,7 @@ impl ModelReport {
             Phase::Loading(stage) => ("loading", Some(stage), None),
             Phase::Failed(why) => ("failed", None, Some(why)),
         };
-        let (running, waiting) = match model.backend.load() {
-            Some(Load { running, waiting }) => (Some(running), Some(waiting)),
-            None => (None, None),
-        };
+        let load = model.backend.load();
         let group = model.backend.upstreams();
         let upstreams = group.into_iter().flat_map(|group| group.upstreams);
         Self {
@@ -109,8 +109,11 @@ impl ModelReport {
             device,
             progress,
             error,
-            running,
-            waiting,
+            running: load.map(|load| load.running),
+            waiting: load.map(|load| load.waiting),
+            draining_secs: load
+                .and_then(|load| load.draining)
+                .map(|time| time.as_secs()),
             upstreams: upstreams.map(UpstreamReport::from).collect(),
         }
     }

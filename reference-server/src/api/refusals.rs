@@ -112,6 +112,15 @@ impl From<BackendError> for Refusal {
             BackendError::QueueFull { retry_after } => Self::new(RefusalKind::Unavailable, text)
                 .with_code("QUEUE_FULL")
                 .retry_after(retry_after),
+            BackendError::QueueTimeout { retry_after } => Self::new(RefusalKind::Unavailable, text)
+                .with_code("QUEUE_TIMEOUT")
+                .retry_after(retry_after),
+            BackendError::TooCostly { .. } => {
+                Self::new(RefusalKind::Invalid, text).with_code("REQUEST_TOO_COSTLY")
+            }
+            BackendError::Stuck => Self::new(RefusalKind::Unavailable, text)
+                .with_code("MODEL_STUCK")
+                .retry_after(Duration::from_secs(30)),
             BackendError::Invalid { param, .. } => {
                 Self::new(RefusalKind::Invalid, text).with_param(param)
             }

@@ -105,6 +105,7 @@ fn may_fall_back(refusal: &Refusal) -> bool {
         refusal.code(),
         "MODEL_FAILED"
             | "MODEL_LOADING"
+            | "MODEL_STUCK"
             | "QUEUE_FULL"
             | "QUEUE_TIMEOUT"
             | "UPSTREAM_BUSY"

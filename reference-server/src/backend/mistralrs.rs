@@ -15,13 +15,7 @@
 //!
 //! `panic = "abort"` must not be set, because mistral.rs panics on recoverable errors.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{fmt, sync::Arc, time::Instant};
 
 use ::image::DynamicImage;
 use futures_util::{StreamExt, future::BoxFuture, stream};
@@ -35,10 +29,14 @@ use crate::{
     embedding::{EmbeddingRequest, Embeddings},
 };
 
+mod activity;
 mod admission;
+mod calibrate;
 mod config;
 mod constraint;
+mod cost;
 mod decode;
+mod demand;
 mod embed;
 mod embedder;
 mod embedding_dir;
@@ -52,8 +50,10 @@ mod logit_bias;
 mod logits_processor;
 mod logprobs;
 mod matryoshka;
+pub(crate) mod metrics;
 mod model_dir;
 mod output;
+mod picture;
 mod prompt;
 mod quirks;
 mod reasoning;
@@ -68,7 +68,6 @@ mod tool_parser;
 mod tool_prompt;
 mod utf8_decoder;
 mod validate;
-mod wait_estimator;
 
 pub use config::{Device, MistralRsConfig, ModelSource, Quantise};
 #[cfg(test)]
@@ -80,6 +79,8 @@ use embedder::Embedder;
 use engine::Engine;
 use generate::{GenerationTask, Thinking};
 use grammar::{Grammar, GrammarError};
+use metrics::EngineMetrics;
+use picture::Picture;
 use prompt::Prompt;
 use supervise::{LoadedEngine, ModelTask, State};
 
@@ -91,24 +92,20 @@ pub struct MistralRs {
     admission: Arc<Admission>,
     decode_pool: BlockingPool,
     grammar_pool: BlockingPool,
-    resumes: Arc<AtomicU64>,
 }
 
 impl MistralRs {
     /// Starts to load the model, and returns immediately.
     #[must_use]
     pub fn start(config: MistralRsConfig) -> Self {
+        let metrics = EngineMetrics::new(&config.name);
+        let admission = Arc::new(Admission::new(config.queue_limits(), metrics));
         Self {
             max_image_side: config.max_image_side,
-            admission: Arc::new(Admission::new(
-                config.max_running,
-                config.max_queued,
-                config.queue_wait,
-            )),
+            admission: admission.clone(),
             decode_pool: BlockingPool::per_core(),
             grammar_pool: BlockingPool::per_core(),
-            resumes: Arc::default(),
-            state: supervise::start(config),
+            state: supervise::start(config, admission),
         }
     }
 
@@ -125,7 +122,7 @@ impl MistralRs {
 
     /// How many times a generation was resumed because of a fault of the engine.
     pub fn resumes(&self) -> u64 {
-        self.resumes.load(Ordering::Relaxed)
+        self.admission.metrics.resumes()
     }
 
     fn engine(&self) -> Result<Arc<Engine>, BackendError> {
@@ -156,6 +153,7 @@ impl MistralRs {
         request: ChatRequest,
         meter: UsageMeter,
     ) -> Result<Generation, BackendError> {
+        let arrival = Instant::now();
         // Before the queue: requests that can never succeed are refused immediately.
         let engine = self.engine()?;
         validate::features(&engine.info, &request)?;
@@ -163,15 +161,20 @@ impl MistralRs {
         validate::tools(&engine.info, &request)?;
         let constraint = Constraint::new(&request)?;
         let grammar = self.compile(&engine, &constraint).await?;
-        let images = self.decode_images(&request.messages).await?;
-        let has_images = !images.is_empty();
-        let slots = quirks::slots(has_images, engine.info.on_cpu, self.admission.capacity());
+        let share = demand::share(&meter);
+        let pictures = self.pictures(&engine, &request.messages, share.key).await?;
+        let (_, demand) = self.demand(&engine, &request, &pictures, share).await?;
         drop(engine);
-        let slot = self.admission.acquire(slots).await?;
+        let slot = self.admission.enter(demand).await?;
 
         // The engine may have died while the chat was waiting.
         let engine = self.engine()?;
-        let (prompt, tokens, prompt_tokens) = self.prompt(&engine, &request, images).await?;
+        let (prompt, tokens, prompt_tokens) = self.prompt(&engine, &request, &pictures).await?;
+        let picture_tokens: usize = pictures.iter().map(|picture| picture.tokens).sum();
+        let work = demand::work(&engine, &request, prompt_tokens - picture_tokens, &pictures);
+        for picture in &pictures {
+            engine.cached_pictures.add(picture);
+        }
         let thinking = engine.thinking(&prompt, &tokens);
         let grammar = if thinking == Thinking::Open {
             self.compile(&engine, &constraint.after_reasoning()).await?
@@ -200,7 +203,10 @@ impl MistralRs {
             tools,
             single_call,
             slot,
-            resumes: self.resumes,
+            estimate: self.admission.estimate(&work),
+            admission: self.admission,
+            arrival,
+            work,
             prompt_tokens,
             meter,
         };
@@ -216,8 +222,8 @@ impl MistralRs {
         let engine = self.engine()?;
         validate::messages(&engine.info, &request.messages)?;
         validate::tools(&engine.info, &request)?;
-        let images = self.decode_images(&request.messages).await?;
-        let (_, _, count) = self.prompt(&engine, &request, images).await?;
+        let pictures = self.pictures(&engine, &request.messages, 0).await?;
+        let (_, _, count) = self.prompt(&engine, &request, &pictures).await?;
         Ok(count)
     }
 
@@ -227,11 +233,14 @@ impl MistralRs {
         &self,
         engine: &Engine,
         request: &ChatRequest,
-        images: Vec<DynamicImage>,
+        pictures: &[Picture],
     ) -> Result<(Prompt, Vec<u32>, usize), BackendError> {
-        let images = self.resize_images(engine, images).await?;
-        let image_tokens: usize = images.iter().map(image::tokens).sum();
-        let image_extra = image_tokens - images.len();
+        let image_tokens: usize = pictures.iter().map(|picture| picture.tokens).sum();
+        let image_extra = image_tokens - pictures.len();
+        let images = pictures
+            .iter()
+            .map(|picture| picture.image.clone())
+            .collect();
         let info = &engine.info;
         let prompt = match &request.raw_prompt {
             Some(text) => {
@@ -271,6 +280,19 @@ impl MistralRs {
             .map_err(|error| validate::invalid_schema(constraint.param, &error))
     }
 
+    /// Decodes the images, in their order, and resizes them.
+    ///
+    /// Before the queue, so that waiting chats keep no pictures that are larger than the model's.
+    async fn pictures(
+        &self,
+        engine: &Engine,
+        messages: &[Message],
+        owner: u64,
+    ) -> Result<Vec<Picture>, BackendError> {
+        let images = self.decode_images(messages).await?;
+        self.resize_images(engine, images, owner).await
+    }
+
     /// Decodes the images, in their order.
     async fn decode_images(&self, messages: &[Message]) -> Result<Vec<DynamicImage>, BackendError> {
         let side = self.max_image_side;
@@ -293,19 +315,21 @@ impl MistralRs {
         &self,
         engine: &Engine,
         images: Vec<DynamicImage>,
-    ) -> Result<Vec<DynamicImage>, BackendError> {
+        owner: u64,
+    ) -> Result<Vec<Picture>, BackendError> {
         if images.is_empty() {
-            return Ok(images);
+            return Ok(Vec::new());
         }
         let bounds = image::ImageBounds {
             max_side: self.max_image_side,
             pixels: engine.info.pixels,
         };
-        let resized = tokio::task::spawn_blocking(move || {
-            let resize = |image| image::resize(image, bounds);
+        let resize = move || {
+            let resize = |image| Picture::new(&image::resize(image, bounds), owner);
             images.iter().map(resize).collect()
-        });
-        resized.await.map_err(|_| BackendError::Engine)
+        };
+        let resized = self.decode_pool.run(resize).await;
+        resized.ok_or(BackendError::Engine)
     }
 }
 

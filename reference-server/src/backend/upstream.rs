@@ -57,6 +57,7 @@ impl Backend for Upstream {
     fn load(&self) -> Option<Load> {
         let upstreams = self.group.status().upstreams;
         Some(Load {
+            draining: None,
             running: upstreams.iter().map(|upstream| upstream.in_flight).sum(),
             waiting: upstreams.iter().map(|upstream| upstream.waiting).sum(),
         })

@@ -1,6 +1,6 @@
 //! Converts the section of a model to the settings of the engine.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use stockade_server_config::ModelSource as Source;
 
@@ -33,6 +33,11 @@ impl MistralRsConfig {
         });
         config.max_running = model.max_running_or_default().get().into();
         config.max_queued = model.max_queued_or_default().into();
+        config.name = model.api_name();
+        let seconds = |secs: NonZeroU32| Duration::from_secs(secs.get().into());
+        config.max_cost = model.max_cost_secs.map(seconds);
+        config.max_client_cost = model.max_client_cost_secs.map(seconds);
+        config.stuck_after = seconds(model.stuck_after_secs_or_default());
         config.queue_wait = Duration::from_secs(model.queue_wait_secs_or_default().into());
         config.max_image_side = model.max_image_side_or_default().get().into();
         Ok(config)

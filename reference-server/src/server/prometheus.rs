@@ -10,6 +10,8 @@ use stockade::Fence;
 use tokio::time;
 
 use super::Sources;
+#[cfg(feature = "mistralrs")]
+use crate::backend::engine_metrics as engine;
 use crate::{
     api::{FALLBACKS, routes},
     models::Models,
@@ -28,11 +30,16 @@ pub(super) fn install() -> PrometheusHandle {
     let install = || {
         let durations = Matcher::Suffix("_duration_seconds".to_owned());
         let upstreams = upstream::HISTOGRAMS.map(|name| Matcher::Full(name.to_owned()));
-        let recorder = [durations]
-            .into_iter()
-            .chain(upstreams)
-            .fold(PrometheusBuilder::new(), |builder, histogram| {
-                let builder = builder.set_buckets_for_metric(histogram, DURATION_BUCKETS);
+        let durations = [durations].into_iter().chain(upstreams);
+        let buckets = durations.map(|name| (name, DURATION_BUCKETS));
+        #[cfg(feature = "mistralrs")]
+        let buckets = buckets.chain(
+            engine::buckets(DURATION_BUCKETS)
+                .map(|(name, buckets)| (Matcher::Full(name.to_owned()), buckets)),
+        );
+        let recorder = buckets
+            .fold(PrometheusBuilder::new(), |builder, (name, buckets)| {
+                let builder = builder.set_buckets_for_metric(name, buckets);
                 builder.expect("there are buckets")
             })
             .build_recorder();
@@ -41,6 +48,8 @@ pub(super) fn install() -> PrometheusHandle {
         let _ = metrics::set_global_recorder(recorder);
         describe();
         upstream::describe();
+        #[cfg(feature = "mistralrs")]
+        engine::describe();
         handle
     };
     INSTALLED.get_or_init(install).clone()
@@ -100,6 +109,7 @@ pub(super) fn router(
 /// Gauges of the backend's load.
 const RUNNING_CHATS: &str = "stockade_model_running_chats";
 const WAITING_CHATS: &str = "stockade_model_waiting_chats";
+const DRAINING: &str = "stockade_model_draining_seconds";
 
 #[expect(clippy::cast_precision_loss, reason = "gauges are floats")]
 fn record_load(models: &Models) {
@@ -107,6 +117,10 @@ fn record_load(models: &Models) {
     metrics::describe_gauge!(
         WAITING_CHATS,
         "Number of chats that are waiting for the model"
+    );
+    metrics::describe_gauge!(
+        DRAINING,
+        "Time for which the model has been working for a client that has left"
     );
     for model in models.iter() {
         // A backend that does not report its load has no such metrics.
@@ -116,6 +130,8 @@ fn record_load(models: &Models) {
         let name = &model.name;
         metrics::gauge!(RUNNING_CHATS, "model" => name.clone()).set(load.running as f64);
         metrics::gauge!(WAITING_CHATS, "model" => name.clone()).set(load.waiting as f64);
+        let draining = load.draining.unwrap_or_default().as_secs_f64();
+        metrics::gauge!(DRAINING, "model" => name.clone()).set(draining);
     }
 }
 

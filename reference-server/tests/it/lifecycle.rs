@@ -1,6 +1,6 @@
 //! Clients that disconnect, models that fail, and shutdown.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
 use reqwest::{Method, Response};
@@ -121,6 +121,26 @@ async fn failures_of_the_backend_have_codes() {
             Script::Break(BackendError::Engine),
             "",
             (500, "ENGINE_FAILED"),
+        ),
+        (
+            Script::Refuse(BackendError::QueueTimeout {
+                retry_after: Duration::from_secs(7),
+            }),
+            "",
+            (503, "QUEUE_TIMEOUT"),
+        ),
+        (
+            Script::Refuse(BackendError::Stuck),
+            "",
+            (503, "MODEL_STUCK"),
+        ),
+        (
+            Script::Refuse(BackendError::TooCostly {
+                estimate: Duration::from_secs(90),
+                limit: Duration::from_secs(60),
+            }),
+            "",
+            (400, "REQUEST_TOO_COSTLY"),
         ),
         (Script::Panic, "", (500, "INTERNAL_ERROR")),
         (Script::Hang, second, (504, "MODEL_TIMEOUT")),

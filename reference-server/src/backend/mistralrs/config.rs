@@ -2,12 +2,17 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{embedding_dir::is_embedding, hub, model_dir::ModelFiles, supervise::ModelTask};
+use super::{
+    admission::QueueLimits, embedding_dir::is_embedding, hub, model_dir::ModelFiles,
+    supervise::ModelTask,
+};
 
 /// How a model is loaded, and its limits.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct MistralRsConfig {
+    /// The name of the model, for metrics.
+    pub name: String,
     /// The source of the weights.
     pub model: ModelSource,
     /// The device that runs the model.
@@ -19,6 +24,13 @@ pub struct MistralRsConfig {
     pub max_queued: usize,
     /// The maximum time to wait for a slot.
     pub queue_wait: Duration,
+    /// The maximum estimate of the engine's time for a request; costlier ones are refused.
+    pub max_cost: Option<Duration>,
+    /// The maximum estimate for all running and waiting requests of a client.
+    pub max_client_cost: Option<Duration>,
+    /// The engine is restarted if a request makes no progress for this time, or three times its
+    /// estimate if that is longer.
+    pub stuck_after: Duration,
     /// The maximum side of an image, in pixels; larger images are downscaled. The work grows with
     /// its fourth power.
     pub max_image_side: u32,
@@ -31,11 +43,15 @@ impl MistralRsConfig {
     /// and 32 waiting for at most 30 seconds.
     pub fn new(model: ModelSource) -> Self {
         Self {
+            name: "model".to_owned(),
             model,
             device: Device::Auto,
             max_running: 8,
             max_queued: 32,
             queue_wait: Duration::from_secs(30),
+            max_cost: None,
+            max_client_cost: None,
+            stuck_after: Duration::from_secs(60),
             max_image_side: 1440,
             quantise: None,
         }
@@ -52,6 +68,17 @@ impl MistralRsConfig {
         match &self.model {
             ModelSource::Directory(path) => ModelFiles::read(path).map(|_| ()),
             ModelSource::Hub(id) => hub::check(id),
+        }
+    }
+
+    pub(super) fn queue_limits(&self) -> QueueLimits {
+        QueueLimits {
+            running: self.max_running,
+            queued: self.max_queued,
+            wait: self.queue_wait,
+            cost: self.max_cost,
+            client_cost: self.max_client_cost,
+            stuck_after: self.stuck_after,
         }
     }
 

@@ -3,14 +3,16 @@
 //! The task reads all of the engine's replies, even after the client has disconnected (see
 //! `quirks`), and holds the slot until the engine has stopped. It then starts no further input.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use tokio::sync::oneshot;
 
 use super::{
     BackendError, MistralRs, Usage, UsageMeter,
-    admission::Slot,
-    embedder::{self, Embedder},
+    admission::{Admission, Demand, Slot},
+    cost::Work,
+    demand,
+    embedder::Embedder,
     engine, quirks,
 };
 use crate::embedding::{EmbeddingRequest, Embeddings};
@@ -33,8 +35,16 @@ impl MistralRs {
         let encode = move || embedder.info.tokens(request);
         let inputs = self.decode_pool.run(encode).await;
         let inputs = inputs.unwrap_or(Err(BackendError::Engine))?;
-        let slots = quirks::slots(false, on_cpu, self.admission.capacity());
-        let slot = self.admission.acquire(slots).await?;
+        let work = Work {
+            texts: inputs.iter().map(Vec::len).collect(),
+            ..Work::default()
+        };
+        let demand = Demand {
+            share: demand::share(&meter),
+            slots: quirks::slots(false, on_cpu, self.admission.capacity()),
+            estimate: self.admission.estimate(&work),
+        };
+        let slot = self.admission.enter(demand).await?;
 
         let task = EmbeddingTask {
             // The engine may have died while the request was waiting.
@@ -43,6 +53,7 @@ impl MistralRs {
             dimensions,
             meter,
             slot,
+            admission: self.admission,
         };
         let (reply, result) = oneshot::channel();
         tokio::spawn(task.run(reply));
@@ -59,6 +70,8 @@ struct EmbeddingTask {
     /// Receives the usage while the engine works.
     meter: UsageMeter,
     slot: Slot,
+    /// Learns from the inputs.
+    admission: Arc<Admission>,
 }
 
 impl EmbeddingTask {
@@ -80,10 +93,17 @@ impl EmbeddingTask {
                 break;
             }
             embeddings.prompt_tokens += tokens.len();
+            let work = Work {
+                texts: vec![tokens.len()],
+                ..Work::default()
+            };
+            let start = Instant::now();
+            self.slot.expect(self.admission.estimate(&work).reading);
             let replies = self.embedder.start(tokens).await?;
             // The engine has accepted the input.
             self.meter.report(Usage::new(embeddings.prompt_tokens, 0));
-            let vector = embedder::vector(replies).await?;
+            let vector = self.embedder.vector(replies).await?;
+            self.admission.costs().learn_reading(&work, start.elapsed());
             embeddings.vectors.push(self.cut(vector)?);
         }
         Ok(embeddings)

@@ -157,15 +157,32 @@ impl Embedder {
         self.handle.send(Request::Normal(Box::new(request))).await?;
         Ok(replies)
     }
+
+    /// Reads all replies to an input; returns its vector.
+    ///
+    /// # Errors
+    /// Returns [`BackendError::Engine`] if the engine has failed or died, or
+    /// [`BackendError::Stuck`] if it has been given up.
+    pub(super) async fn vector(
+        &self,
+        replies: mpsc::Receiver<Response>,
+    ) -> Result<Vec<f32>, BackendError> {
+        // A task of its own, because the engine panics without a receiver (see `quirks`).
+        let vector = tokio::spawn(read_vector(replies));
+        tokio::select! {
+            vector = vector => vector.unwrap_or(Err(BackendError::Engine)),
+            () = self.handle.given_up() => Err(BackendError::Stuck),
+        }
+    }
+
+    /// Ends all requests of an engine that is stuck.
+    pub(super) fn give_up(&self) {
+        self.handle.give_up();
+    }
 }
 
 /// Reads all replies to an input; returns its vector.
-///
-/// # Errors
-/// Returns [`BackendError::Engine`] if the engine has failed or died.
-pub(super) async fn vector(
-    mut replies: mpsc::Receiver<Response>,
-) -> Result<Vec<f32>, BackendError> {
+async fn read_vector(mut replies: mpsc::Receiver<Response>) -> Result<Vec<f32>, BackendError> {
     let mut vector = None;
     while let Some(reply) = replies.recv().await {
         match reply {

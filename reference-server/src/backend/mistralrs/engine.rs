@@ -6,11 +6,17 @@ use std::sync::{
 };
 
 use either::Either;
-use mistralrs::{Constraint, Model, NormalRequest, Request, Response, SamplingParams};
+#[cfg(test)]
+use mistralrs::Tensor;
+use mistralrs::{
+    Constraint, CustomLogitsProcessor, Model, NormalRequest, Request, RequestMessage, Response,
+    SamplingParams,
+};
 // Not re-exported at the root of the SDK.
 use mistralrs::core::TokenizationRequest;
 use tokenizers::Tokenizer;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     BackendError,
@@ -18,6 +24,7 @@ use super::{
     grammar::GrammarFactory,
     logits_processor::{EosTokens, LogitsProcessor},
     model_dir::Modality,
+    picture::CachedPictures,
     prompt::Prompt,
     quirks,
     reasoning::ReasoningSupport,
@@ -30,6 +37,7 @@ use super::{
 pub(super) struct Engine {
     handle: EngineHandle,
     pub(super) info: ModelInfo,
+    pub(super) cached_pictures: CachedPictures,
 }
 
 /// An engine's request channel. Dropping it stops the engine's thread.
@@ -37,6 +45,7 @@ pub(super) struct EngineHandle {
     _model: Model,
     requests: mpsc::Sender<Request>,
     next_id: AtomicUsize,
+    given_up: CancellationToken,
 }
 
 impl EngineHandle {
@@ -50,7 +59,18 @@ impl EngineHandle {
             _model: model,
             requests,
             next_id: AtomicUsize::new(0),
+            given_up: CancellationToken::new(),
         })
+    }
+
+    /// Ends all requests: the engine is stuck. Its thread ends after its current step.
+    pub(super) fn give_up(&self) {
+        self.given_up.cancel();
+    }
+
+    /// Resolves when the engine has been given up.
+    pub(super) async fn given_up(&self) {
+        self.given_up.cancelled().await;
     }
 
     /// The id of the next request.
@@ -122,12 +142,26 @@ impl Engine {
         info: ModelInfo,
     ) -> Result<Self, mistralrs::core::MistralRsError> {
         let handle = EngineHandle::new(model)?;
-        Ok(Self { handle, info })
+        Ok(Self {
+            handle,
+            info,
+            cached_pictures: CachedPictures::default(),
+        })
     }
 
     /// Resolves when the engine has died.
     pub(super) async fn died(&self) {
         self.handle.died().await;
+    }
+
+    /// Ends all requests of an engine that is stuck.
+    pub(super) fn give_up(&self) {
+        self.handle.give_up();
+    }
+
+    /// Resolves when the engine has been given up.
+    pub(super) async fn given_up(&self) {
+        self.handle.given_up().await;
     }
 
     /// The tokens of the messages, with one token for each image.
@@ -157,7 +191,11 @@ impl Engine {
             requests.send(request).await.ok()?;
             tokens.recv().await
         });
-        match received.await {
+        let received = tokio::select! {
+            received = received => received,
+            () = self.given_up() => return Err(BackendError::Stuck),
+        };
+        match received {
             Ok(Some(Ok(tokens))) => Ok(tokens),
             Ok(Some(Err(error))) => {
                 log("chat template", &error.to_string());
@@ -192,10 +230,20 @@ impl Engine {
         processor: Arc<LogitsProcessor>,
         max_tokens: usize,
     ) -> Result<mpsc::Receiver<Response>, BackendError> {
+        self.generate(prompt.to_request(prefix), processor, max_tokens)
+            .await
+    }
+
+    async fn generate(
+        &self,
+        messages: RequestMessage,
+        processor: Arc<dyn CustomLogitsProcessor>,
+        max_tokens: usize,
+    ) -> Result<mpsc::Receiver<Response>, BackendError> {
         // Capacity for the replies of all tokens and the final ones: the engine never waits.
         let (response, replies) = mpsc::channel(max_tokens.saturating_add(8).min(1 << 24));
         let request = NormalRequest {
-            messages: prompt.to_request(prefix),
+            messages,
             sampling_params: SamplingParams {
                 // `None` would mean 1. `LogitsProcessor` leaves only one token to choose.
                 temperature: Some(0.0),
@@ -218,6 +266,27 @@ impl Engine {
         };
         self.handle.send(Request::Normal(Box::new(request))).await?;
         Ok(replies)
+    }
+
+    /// Blocks the engine's thread until the sender is dropped.
+    #[cfg(test)]
+    pub(super) async fn block(&self) -> std::sync::mpsc::Sender<()> {
+        struct Blocker(std::sync::Mutex<std::sync::mpsc::Receiver<()>>);
+
+        impl CustomLogitsProcessor for Blocker {
+            fn apply(&self, logits: &Tensor, _: &[u32]) -> mistralrs::Result<Tensor> {
+                // Fails when the sender is dropped.
+                let _ = self.0.lock().unwrap().recv();
+                Ok(logits.clone())
+            }
+        }
+
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let blocker = Arc::new(Blocker(std::sync::Mutex::new(receiver)));
+        let prompt = RequestMessage::CompletionTokens(vec![1, 2]);
+        let replies = self.generate(prompt, blocker, 1).await.unwrap();
+        quirks::read_to_end(replies);
+        sender
     }
 
     /// Kills the engine with one of its faults: it panics if a count has no receiver.

@@ -9,9 +9,9 @@
 //! say that there are new ones, and how an attempt has ended. Models whose channels mistral.rs
 //! separates by token are the exception.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
 use mistralrs::Response;
@@ -19,7 +19,8 @@ use tokio::sync::mpsc;
 
 use super::{
     BackendError, Event, FinishReason, Usage, UsageMeter,
-    admission::Slot,
+    admission::{Admission, Slot},
+    cost::{Estimate, Work},
     engine::{self, Engine},
     grammar::Grammar,
     logit_bias::LogitBias,
@@ -55,8 +56,12 @@ pub(super) struct GenerationTask {
     /// Whether the model may call only one tool.
     pub(super) single_call: bool,
     pub(super) slot: Slot,
-    /// The number of resumed generations (fault 4 in `quirks`).
-    pub(super) resumes: Arc<AtomicU64>,
+    /// Learns from this generation.
+    pub(super) admission: Arc<Admission>,
+    /// When the request arrived.
+    pub(super) arrival: Instant,
+    pub(super) work: Work,
+    pub(super) estimate: Estimate,
     /// The number of prompt tokens, counted before the generation starts.
     pub(super) prompt_tokens: usize,
     /// Receives the usage while the engine works.
@@ -83,6 +88,7 @@ impl GenerationTask {
     }
 
     async fn run(self, out: mpsc::UnboundedSender<Item>) {
+        let start = Instant::now();
         let mut usage = Usage::default();
         let mut outcome = Ok(());
         for choice in 0..self.choices {
@@ -90,6 +96,11 @@ impl GenerationTask {
             if outcome.is_err() || out.is_closed() {
                 break;
             }
+        }
+        let metrics = &self.admission.metrics;
+        metrics.generated(usage.completion_tokens);
+        if outcome.is_ok() && !out.is_closed() {
+            metrics.completed(self.arrival.elapsed(), start.elapsed(), self.estimate);
         }
         // Before the last event, so that a client that has received it finds the slot free.
         drop(self.slot);
@@ -127,10 +138,15 @@ impl GenerationTask {
                 StopFilter::new(self.sampling.stop.clone()),
             ),
             out,
+            choice,
             is_first: choice == 0,
+            timing: Timing::default(),
         };
         let finish = run.finish_reason().await;
         let progress = run.processor.progress();
+        if finish.is_ok() && !out.is_closed() {
+            run.timing.learn_writing(self, progress.generated);
+        }
         usage.prompt_tokens = progress.prompt.max(usage.prompt_tokens);
         usage.completion_tokens += progress.generated;
         usage.reasoning_tokens += run.output.reasoning_tokens();
@@ -149,11 +165,47 @@ impl Thinking {
     }
 }
 
+/// When the tokens of a choice arrived.
+#[derive(Default)]
+struct Timing {
+    /// When the engine got the prompt.
+    start: Option<Instant>,
+    first: Option<Instant>,
+    last: Option<Instant>,
+}
+
+impl Timing {
+    /// Notes new tokens; returns the time that the engine has read, if they are the first ones.
+    fn note(&mut self, now: Instant) -> Option<Duration> {
+        self.last = Some(now);
+        if self.first.is_some() {
+            return None;
+        }
+        self.first = Some(now);
+        self.start.map(|start| now - start)
+    }
+
+    /// Learns the speed and the length of a completion.
+    fn learn_writing(&self, task: &GenerationTask, generated: usize) {
+        task.admission.costs().learn_length(generated);
+        if let (Some(first), Some(last), Some(more)) =
+            (self.first, self.last, generated.checked_sub(1))
+            && more > 0
+        {
+            let took = last - first;
+            task.admission.costs().learn_writing(more, took);
+            task.admission.metrics.tokens(more, took);
+        }
+    }
+}
+
 /// How an attempt ended.
 enum AttemptEnd {
     Finished(FinishReason),
     Failed(String),
     Refused,
+    /// The engine is stuck and has been given up.
+    Stuck,
     /// The replies ended without a finish reason.
     NoReason,
 }
@@ -172,8 +224,10 @@ struct ChoiceRun<'a> {
     processor: Arc<LogitsProcessor>,
     output: Output,
     out: &'a mpsc::UnboundedSender<Item>,
+    choice: u32,
     /// Whether the prompt has not been charged yet.
     is_first: bool,
+    timing: Timing,
 }
 
 impl ChoiceRun<'_> {
@@ -194,6 +248,10 @@ impl ChoiceRun<'_> {
             }
             let prefix = (attempts > 0).then(|| self.output.text());
             let processor = self.processor.clone();
+            self.task.slot.expect(self.task.estimate.reading);
+            if attempts == 0 {
+                self.timing.start = Some(Instant::now());
+            }
             let started = engine.start(&self.task.prompt, prefix, processor, remaining);
             let replies = started.await?;
             if std::mem::take(&mut self.is_first) {
@@ -208,12 +266,13 @@ impl ChoiceRun<'_> {
             match ended {
                 AttemptEnd::Finished(finish) => return Ok(finish),
                 AttemptEnd::Refused => return Err(engine::refused()),
+                AttemptEnd::Stuck => return Err(BackendError::Stuck),
                 AttemptEnd::Failed(error)
                     if quirks::is_retokenisation_error(&error) && attempts < max_attempts =>
                 {
                     attempts += 1;
                     self.processor.rollback(self.output.resume());
-                    self.task.resumes.fetch_add(1, Ordering::Relaxed);
+                    self.task.admission.metrics.resumed();
                 }
                 AttemptEnd::Failed(error) => {
                     engine::log("answer", &error);
@@ -240,10 +299,15 @@ impl ChoiceRun<'_> {
                 biased;
                 () = self.out.closed(), if !disconnected => {
                     disconnected = true;
+                    self.task.slot.drain();
                     self.processor.end();
                     continue;
                 }
                 reply = replies.recv() => reply,
+                () = self.task.engine.given_up() => {
+                    quirks::read_to_end(replies);
+                    return AttemptEnd::Stuck;
+                }
             };
             let Some(reply) = reply else { break };
             if ended.is_some() {
@@ -296,12 +360,28 @@ impl ChoiceRun<'_> {
     /// Moves the new tokens to the output.
     fn take_tokens(&mut self) {
         let tokens = self.processor.take_sampled();
+        if !tokens.is_empty() {
+            self.task.slot.progressed();
+            if let Some(took) = self.timing.note(Instant::now()) {
+                self.learn_reading(took);
+            }
+        }
         let info = &self.task.engine.info;
         if !info.text_from_replies {
             self.output.add(tokens, &info.tokens);
         }
         if self.output.is_stopped() {
             self.processor.end();
+        }
+    }
+
+    /// Learns from the time before the first token.
+    fn learn_reading(&self, took: Duration) {
+        let task = self.task;
+        task.admission.metrics.read(task.prompt_tokens);
+        if self.choice == 0 {
+            task.admission.metrics.first_token(task.arrival.elapsed());
+            task.admission.costs().learn_reading(&task.work, took);
         }
     }
 }

@@ -90,6 +90,12 @@ pub(super) const MIN_SIDE: u32 = 28;
 /// Fault 5: the engine panics on aspect ratios over 200; the limit leaves room for rounding.
 pub(super) const MAX_ASPECT_RATIO: u32 = 100;
 
+/// Fault 13: the engine keeps the embeddings of this many pictures for all clients, by a hash that
+/// depends neither on the client nor on the sides. Another client's pictures would be answered
+/// faster, and pictures of the same bytes with other sides would get each other's answer.
+/// [`Picture`](super::picture::Picture) therefore marks each picture.
+pub(super) const CACHED_PICTURES: usize = 32;
+
 /// Fault 6: a generation that ends inside a character has no final reply, and so no finish reason.
 /// Infers it from the tokens; `None` means that the engine has died.
 pub(super) fn infer_finish(
@@ -102,4 +108,10 @@ pub(super) fn infer_finish(
     } else {
         (generated >= max).then_some(super::FinishReason::Length)
     }
+}
+
+/// Fault 10: reads the replies of an engine that has been given up, because it would panic without
+/// a receiver.
+pub(super) fn read_to_end<T: Send + 'static>(mut replies: tokio::sync::mpsc::Receiver<T>) {
+    tokio::spawn(async move { while replies.recv().await.is_some() {} });
 }

@@ -15,9 +15,11 @@ use tokio::{
 
 use super::{
     MistralRsConfig, Phase,
+    admission::Admission,
     embedder::Embedder,
     engine::Engine,
     loader::{device_name, load},
+    metrics::RestartReason,
     model_dir::LoadError,
 };
 
@@ -60,6 +62,14 @@ impl LoadedEngine {
             Self::Embedding(embedder) => embedder.died().await,
         }
     }
+
+    /// Ends all requests of an engine that is stuck.
+    fn give_up(&self) {
+        match self {
+            Self::Chat(engine) => engine.give_up(),
+            Self::Embedding(embedder) => embedder.give_up(),
+        }
+    }
 }
 
 /// How long an engine must run until earlier failures no longer count.
@@ -71,7 +81,7 @@ const MAX_BACKOFF: Duration = Duration::from_secs(60);
 /// Starts the supervisor thread, which ends when all receivers of the state are dropped.
 ///
 /// It has a runtime of its own, because loading blocks for minutes inside async code.
-pub(super) fn start(config: MistralRsConfig) -> watch::Receiver<State> {
+pub(super) fn start(config: MistralRsConfig, admission: Arc<Admission>) -> watch::Receiver<State> {
     let (state, watching) = watch::channel(State {
         phase: Phase::Loading("starting".to_owned()),
         device: "unknown",
@@ -88,7 +98,7 @@ pub(super) fn start(config: MistralRsConfig) -> watch::Receiver<State> {
                 .enable_all()
                 .build()
             {
-                Ok(runtime) => supervise(&config, &runtime, &thread_state),
+                Ok(runtime) => supervise(&config, &admission, &runtime, &thread_state),
                 Err(error) => {
                     fail(
                         &thread_state,
@@ -104,7 +114,12 @@ pub(super) fn start(config: MistralRsConfig) -> watch::Receiver<State> {
     watching
 }
 
-fn supervise(config: &MistralRsConfig, runtime: &Runtime, state: &watch::Sender<State>) {
+fn supervise(
+    config: &MistralRsConfig,
+    admission: &Admission,
+    runtime: &Runtime,
+    state: &watch::Sender<State>,
+) {
     let report = |text| set(state, Phase::Loading(text), None);
     let mut failures = 0;
     let mut last_error = None;
@@ -112,29 +127,44 @@ fn supervise(config: &MistralRsConfig, runtime: &Runtime, state: &watch::Sender<
         let attempt = catch_unwind(AssertUnwindSafe(|| {
             let device = device_name(config.device);
             state.send_modify(|state| state.device = device);
-            runtime.block_on(load(config, device, &report))
+            runtime.block_on(async {
+                let engine = load(config, device, &report).await?;
+                report("measuring the speed".to_owned());
+                engine.calibrate(admission).await;
+                Ok(engine)
+            })
         }));
         match attempt.unwrap_or_else(|panic| Err(panic_message(&*panic))) {
             Ok(engine) => {
                 last_error = None;
                 set(state, Phase::Ready, Some(engine.clone()));
                 let since = Instant::now();
-                let died = runtime.block_on(async {
+                let ended = runtime.block_on(async {
                     tokio::select! {
-                        () = engine.died() => true,
-                        () = state.closed() => false,
+                        () = engine.died() => Some(RestartReason::Died),
+                        stuck_for = stuck(admission) => {
+                            tracing::error!(?stuck_for, "the engine is stuck");
+                            Some(RestartReason::Stuck)
+                        }
+                        () = state.closed() => None,
                     }
                 });
-                if !died {
-                    return;
-                }
+                let Some(reason) = ended else { return };
+                admission.metrics.restarted(reason);
                 failures = if since.elapsed() > HEALTHY_AFTER {
                     0
                 } else {
                     failures + 1
                 };
-                tracing::error!(failures, "the engine has died");
-                report("the engine has died and is reloading".to_owned());
+                // Before its requests end, so that no new one gets this engine.
+                report(match reason {
+                    RestartReason::Died => "the engine has died and is reloading".to_owned(),
+                    RestartReason::Stuck => "the engine is stuck and is reloading".to_owned(),
+                });
+                if reason == RestartReason::Stuck {
+                    engine.give_up();
+                }
+                tracing::error!(?reason, failures, "the engine is reloading");
             }
             Err(error) => {
                 failures += 1;
@@ -151,6 +181,19 @@ fn supervise(config: &MistralRsConfig, runtime: &Runtime, state: &watch::Sender<
         });
         if left {
             return;
+        }
+    }
+}
+
+/// How often running requests are checked for progress.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Resolves when the engine is stuck, with the time since its last progress.
+async fn stuck(admission: &Admission) -> Duration {
+    loop {
+        tokio::time::sleep(CHECK_INTERVAL).await;
+        if let Some(stuck_for) = admission.stuck_for() {
+            return stuck_for;
         }
     }
 }

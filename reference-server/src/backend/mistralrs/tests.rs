@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     chat::{self, EncodedImage, Image, Sampling},
+    fair_queue::Share,
     tiny_model,
 };
 
@@ -21,6 +22,7 @@ mod choices;
 mod embeddings;
 mod faults;
 mod images;
+mod isolation;
 mod loading;
 mod logprobs;
 mod raw;
@@ -28,6 +30,7 @@ mod reasoning;
 mod sampling;
 mod slots;
 mod structured;
+mod stuck;
 mod tools;
 
 /// A tiny vision model shared by the tests, because loading takes a second.
@@ -64,8 +67,12 @@ fn config(dir: &Path) -> MistralRsConfig {
 
 /// Acquires all slots, so that no other test uses a shared engine that a test calls directly.
 async fn acquire_all(backend: &MistralRs) -> admission::Slot {
-    let all = backend.admission.capacity();
-    with_timeout(backend.admission.acquire(all)).await.unwrap()
+    let demand = admission::Demand {
+        share: Share::new(0),
+        slots: backend.admission.capacity(),
+        estimate: cost::Estimate::default(),
+    };
+    with_timeout(backend.admission.enter(demand)).await.unwrap()
 }
 
 async fn ready(config: MistralRsConfig) -> MistralRs {

@@ -158,14 +158,14 @@ async fn fault_15_inputs_in_a_batch_have_equal_lengths() {
     let inputs = [vec![1; 9], vec![2; 9], vec![3; 4], vec![4; 9], vec![5; 30]];
     let mut alone = Vec::new();
     for ids in &inputs {
-        alone.push(embedder::vector(start(ids).await).await.unwrap());
+        alone.push(embedder.vector(start(ids).await).await.unwrap());
     }
     let mut batch = Vec::new();
     for ids in &inputs {
         batch.push(start(ids).await);
     }
     for (replies, alone) in batch.into_iter().zip(&alone) {
-        let vector = with_timeout(embedder::vector(replies)).await.unwrap();
+        let vector = with_timeout(embedder.vector(replies)).await.unwrap();
         let differs = |(a, b): (&f32, &f32)| (a - b).abs() > 1e-5;
         assert!(!vector.iter().zip(alone).any(differs));
     }

@@ -1,0 +1,67 @@
+//! No state of a client is visible to another one.
+
+use std::time::Instant;
+
+use stockade_core::{context::RequestContext, identity::Principal};
+
+use super::*;
+
+/// A picture of noise.
+fn noise(width: u32, height: u32, seed: u64) -> DynamicImage {
+    let mut random: rand_chacha::ChaCha8Rng = rand::SeedableRng::seed_from_u64(seed);
+    let bytes = (0..width * height * 3).map(|_| rand::Rng::random(&mut random));
+    let image = RgbImage::from_raw(width, height, bytes.collect());
+    DynamicImage::ImageRgb8(image.unwrap())
+}
+
+/// Asks as a client; returns the answer, and how long it took.
+async fn ask_as(client: &str, backend: &MistralRs, image: &DynamicImage) -> (String, Duration) {
+    let context = RequestContext::builder()
+        .principal(Principal::builder(client).build())
+        .build();
+    let request = chat("Look", std::slice::from_ref(image), 8);
+    let start = Instant::now();
+    let answer = with_timeout(async {
+        let generation = backend.chat(request, UsageMeter::start(&context)).await?;
+        collect(generation).await
+    });
+    (answer.await.unwrap().text, start.elapsed())
+}
+
+// FA17
+#[tokio::test]
+async fn a_picture_of_another_client_with_the_same_bytes_does_not_change_the_answer() {
+    let wide = noise(112, 56, 3);
+    let bytes = wide.clone().into_bytes();
+    let tall = DynamicImage::ImageRgb8(RgbImage::from_raw(56, 112, bytes).unwrap());
+    let dir = vision_model();
+    let fresh = ready(config(dir.path())).await;
+    let (expected, _) = ask_as("a", &fresh, &tall).await;
+    drop(fresh);
+
+    let backend = ready(config(dir.path())).await;
+    let (other, _) = ask_as("b", &backend, &wide).await;
+    assert_ne!(other, expected);
+    assert_eq!(ask_as("a", &backend, &tall).await.0, expected);
+    // Nor does one of its own.
+    assert_eq!(ask_as("a", &backend, &wide).await.0, other);
+    assert_eq!(ask_as("a", &backend, &tall).await.0, expected);
+}
+
+// FA17
+#[tokio::test]
+async fn a_picture_of_another_client_takes_as_long_as_a_new_one() {
+    let backend = shared().await;
+    let (mut faster, mut times) = (0, Vec::new());
+    for seed in 0..4 {
+        let image = noise(336, 252, seed);
+        let (answer, first) = ask_as("a", &backend, &image).await;
+        let (same, other) = ask_as("b", &backend, &image).await;
+        let (again, own) = ask_as("b", &backend, &image).await;
+        assert_eq!((&answer, &answer), (&same, &again));
+        times.push((first, other, own));
+        // The cache works for its owner: it is three times faster.
+        faster += u32::from(other * 2 < own * 3 || other < first / 3);
+    }
+    assert!(faster <= 1, "{faster} of 4 were faster: {times:?}");
+}
