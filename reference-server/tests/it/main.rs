@@ -28,6 +28,7 @@ mod remote_images;
 mod replicas;
 mod scripted_backend;
 mod server_process;
+mod sharing;
 mod shutdown;
 mod slow_clients;
 mod test_server;

@@ -23,6 +23,7 @@ use tokio::{sync::watch, task::JoinHandle};
 
 /// The keys in the key file, named by their scopes.
 pub(crate) const FULL_KEY: &str = "full-key-of-the-tests";
+pub(crate) const OTHER_KEY: &str = "other-key-of-the-tests";
 pub(crate) const READER_KEY: &str = "reader-key-of-the-tests";
 pub(crate) const METRICS_KEY: &str = "figures-key-of-the-tests";
 pub(crate) const EXPIRED_KEY: &str = "expired-key-of-the-tests";
@@ -196,6 +197,7 @@ pub(crate) fn write_files(folder: &Path, lines: &str) -> PathBuf {
             "chat:write models:read",
             "2500-01-01T00:00:00Z",
         ),
+        ("other", OTHER_KEY, "chat:write", "2500-01-01T00:00:00Z"),
         ("reader", READER_KEY, "models:read", "2500-01-01T00:00:00Z"),
         (
             "figures",
