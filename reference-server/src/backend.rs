@@ -7,6 +7,7 @@
 use std::{fmt, future, pin::Pin, time::Duration};
 
 use futures_util::{Stream, future::BoxFuture};
+use serde::Serialize;
 use stockade_core::{context::RequestContext, refusal::Refusal};
 
 use crate::{
@@ -145,6 +146,35 @@ pub struct Status {
     pub phase: Phase,
     /// Where the model runs: `cpu`, `cuda:0`, `upstream`, …
     pub device: String,
+    /// The bytes of the current stage of loading, if they are counted.
+    pub bytes: Option<ByteProgress>,
+    /// The memory that the model needs, if it runs in this process and its files have been read.
+    pub memory: Option<MemoryReport>,
+}
+
+/// The progress of a stage of loading, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ByteProgress {
+    /// How many are done.
+    pub done: u64,
+    /// How many there are.
+    pub total: u64,
+}
+
+/// The memory that a model needs at its limits, and the memory that was available before it was
+/// loaded, in bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MemoryReport {
+    /// All that it needs.
+    pub needed: u64,
+    /// The weights.
+    pub weights: u64,
+    /// The KV cache of all running chats.
+    pub kv_cache: u64,
+    /// The work on the images of a chat.
+    pub images: u64,
+    /// What was available on the device; `None` if it is unknown.
+    pub available: Option<u64>,
 }
 
 /// A snapshot of the backend's load.

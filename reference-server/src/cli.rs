@@ -51,7 +51,7 @@ struct ServeArgs {
     /// The configuration file, TOML or YAML
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// A model directory, or a Hugging Face Hub repository (owner/name); overrides
+    /// A model directory, a GGUF file, or a Hugging Face Hub repository (owner/name); overrides
     /// model.source of the file
     #[arg(long, value_name = "DIR_OR_HUB_ID")]
     model: Option<String>,
@@ -107,10 +107,11 @@ impl ServeArgs {
     }
 }
 
-/// A model argument: on the command line, an existing directory needs no `./`.
+/// A model argument: on the command line, an existing directory or GGUF file needs no `./`.
 pub(crate) fn model_argument(text: &str) -> String {
+    let is_model = |path: &Path| path.is_dir() || path.extension().is_some_and(|e| e == "gguf");
     match Path::new(text).canonicalize() {
-        Ok(path) if path.is_dir() => path.to_string_lossy().into_owned(),
+        Ok(path) if is_model(&path) => path.to_string_lossy().into_owned(),
         _ => text.to_owned(),
     }
 }

@@ -11,8 +11,8 @@ mod upstream;
 
 pub use stockade_server_config::{
     ApiConfig, ApiKeyHeader, DeviceConfig, DocsConfig, EngineConfig, LogConfig, LogFormat,
-    LogLevel, ModelConfig, QuantiseConfig, ServerConfig, TlsConfig, UnknownFields, UpstreamConfig,
-    UpstreamsConfig,
+    LogLevel, MemoryCheck, ModelConfig, PagedAttention, QuantiseConfig, ServerConfig, TlsConfig,
+    UnknownFields, UpstreamConfig, UpstreamsConfig,
 };
 
 use crate::StartError;

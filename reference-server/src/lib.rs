@@ -28,8 +28,8 @@ pub mod upstream;
 pub use cli::Cli;
 pub use config::{
     ApiConfig, ApiKeyHeader, Config, DeviceConfig, DocsConfig, EngineConfig, LogConfig, LogFormat,
-    LogLevel, ModelConfig, QuantiseConfig, ServerConfig, TlsConfig, UnknownFields, UpstreamConfig,
-    UpstreamsConfig,
+    LogLevel, MemoryCheck, ModelConfig, PagedAttention, QuantiseConfig, ServerConfig, TlsConfig,
+    UnknownFields, UpstreamConfig, UpstreamsConfig,
 };
 pub use models::Models;
 pub use server::{Server, ShutdownReport, ShutdownSignal};

@@ -113,7 +113,7 @@ impl Models {
 fn start_backend(model: &ModelConfig, config: &Config) -> Result<Arc<dyn Backend>, StartError> {
     let timeout = Duration::from_secs(config.server.request_timeout_secs.get().into());
     if model.upstream.is_empty() {
-        return start_engine(model, timeout);
+        return start_engine(model, config, timeout);
     }
     Ok(Arc::new(Upstream::from_model(
         model,
@@ -123,15 +123,23 @@ fn start_backend(model: &ModelConfig, config: &Config) -> Result<Arc<dyn Backend
 }
 
 #[cfg(feature = "mistralrs")]
-fn start_engine(model: &ModelConfig, timeout: Duration) -> Result<Arc<dyn Backend>, StartError> {
-    let mut config = MistralRsConfig::from_model(model)?;
+fn start_engine(
+    model: &ModelConfig,
+    config: &Config,
+    timeout: Duration,
+) -> Result<Arc<dyn Backend>, StartError> {
+    let mut engine = MistralRsConfig::from_model(model, &config.fence.body)?;
     // A request that takes longer would only be stopped.
-    config.max_cost.get_or_insert(timeout);
-    Ok(Arc::new(MistralRs::start(config)))
+    engine.max_cost.get_or_insert(timeout);
+    Ok(Arc::new(MistralRs::start(engine)))
 }
 
 #[cfg(not(feature = "mistralrs"))]
-fn start_engine(model: &ModelConfig, _: Duration) -> Result<Arc<dyn Backend>, StartError> {
+fn start_engine(
+    model: &ModelConfig,
+    _: &Config,
+    _: Duration,
+) -> Result<Arc<dyn Backend>, StartError> {
     let text = format!(
         "the model {:?} needs an engine, which this build does not have: install \
          stockade-server with its default features, or set `upstream`",

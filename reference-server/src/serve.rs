@@ -8,7 +8,7 @@ use tokio::time;
 use crate::backend::MistralRsConfig;
 use crate::{
     Config, ModelConfig, StartError,
-    backend::Phase,
+    backend::{ByteProgress, Phase},
     models::Models,
     reload::{ConfigSource, ReloadSignal, Reloader},
     server::{self, Server},
@@ -60,8 +60,8 @@ pub(crate) async fn serve(
 #[cfg(feature = "mistralrs")]
 fn check_models(config: &Config) -> Result<(), StartError> {
     for model in config.models.iter().filter(|model| model.source.is_some()) {
-        let checked = MistralRsConfig::from_model(model)?.check();
-        checked.map_err(|error| StartError::new(format!("model.source: {error}")))?;
+        let checked = MistralRsConfig::from_model(model, &config.fence.body)?.check();
+        checked.map_err(StartError::new)?;
     }
     Ok(())
 }
@@ -73,8 +73,8 @@ fn check_models(_config: &Config) -> Result<(), StartError> {
 
 /// Receives the progress of loading the model.
 pub(crate) trait ProgressReporter: Send + 'static {
-    /// Loading has reached this stage.
-    fn loading(&mut self, stage: &str);
+    /// Loading has reached this stage, and this progress in it.
+    fn loading(&mut self, stage: &str, bytes: Option<ByteProgress>);
 
     /// The model is ready.
     fn ready(&mut self, address: SocketAddr, device: &str);
@@ -87,7 +87,7 @@ async fn report_progress(models: Models, address: SocketAddr, mut reporter: impl
     loop {
         let status = models.startup_status();
         match status.phase {
-            Phase::Loading(stage) => reporter.loading(&stage),
+            Phase::Loading(stage) => reporter.loading(&stage, status.bytes),
             Phase::Ready => return reporter.ready(address, &status.device),
             Phase::Failed(why) => reporter.failed(address, &why),
         }
@@ -99,15 +99,24 @@ async fn report_progress(models: Models, address: SocketAddr, mut reporter: impl
 #[derive(Default)]
 pub(crate) struct LogReporter {
     last: String,
+    /// The tenths of the bytes that were last logged.
+    tenths: u64,
     /// Retries after a failure are not logged one by one.
     has_failed: bool,
 }
 
 impl ProgressReporter for LogReporter {
-    fn loading(&mut self, stage: &str) {
-        if !self.has_failed && self.last != stage {
+    fn loading(&mut self, stage: &str, bytes: Option<ByteProgress>) {
+        if self.has_failed {
+            return;
+        }
+        if self.last != stage {
             stage.clone_into(&mut self.last);
             tracing::info!(stage, "loading the model");
+        }
+        if let Some(bytes) = bytes.filter(|bytes| self.is_step(*bytes)) {
+            let ByteProgress { done, total } = bytes;
+            tracing::info!(stage, done, total, "loading the model");
         }
     }
 
@@ -118,5 +127,30 @@ impl ProgressReporter for LogReporter {
     fn failed(&mut self, _address: SocketAddr, _why: &str) {
         // The backend logs each new cause itself.
         self.has_failed = true;
+    }
+}
+
+impl LogReporter {
+    /// Whether the progress is worth a line: each tenth is.
+    fn is_step(&mut self, bytes: ByteProgress) -> bool {
+        let tenths = bytes.done.saturating_mul(10).checked_div(bytes.total);
+        let tenths = tenths.unwrap_or(0);
+        std::mem::replace(&mut self.tenths, tenths) != tenths
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logs_each_tenth_of_a_download() {
+        let mut reporter = LogReporter::default();
+        let total = 1000;
+        let progress = (0..=total).map(|done| ByteProgress { done, total });
+        assert_eq!(
+            progress.filter(|bytes| reporter.is_step(*bytes)).count(),
+            10
+        );
     }
 }

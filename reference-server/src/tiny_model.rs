@@ -13,6 +13,8 @@ use std::{
 
 use serde_json::Value;
 
+#[cfg(test)]
+pub(crate) mod gguf;
 mod settings;
 mod vocabulary;
 mod weights;

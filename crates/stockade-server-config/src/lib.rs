@@ -44,9 +44,11 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod device;
 mod file;
 mod listen;
 mod model;
+mod model_check;
 pub mod model_files;
 mod sections;
 mod source;
@@ -54,9 +56,13 @@ mod upstream;
 mod upstream_url;
 mod validate;
 
+pub use device::DeviceConfig;
 pub use file::ServerFile;
 pub use listen::listen_address;
-pub use model::{ApiConfig, DeviceConfig, EngineConfig, ModelConfig, QuantiseConfig};
+pub use model::{
+    ApiConfig, EngineConfig, MemoryCheck, ModelConfig, PagedAttention, QuantiseConfig,
+};
+pub use model_check::ModelMemory;
 pub use sections::{
     DocsConfig, LogConfig, LogFormat, LogLevel, ServerConfig, TlsConfig, UnknownFields,
 };

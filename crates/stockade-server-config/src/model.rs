@@ -6,8 +6,9 @@ use std::{
 };
 
 use serde::Deserialize;
+use stockade::BodyConfig;
 
-use crate::{UpstreamConfig, nonzero};
+use crate::{DeviceConfig, UpstreamConfig, nonzero};
 
 /// `[model]`, or an entry of `[[models]]`: a model that an engine runs in the server's process, or
 /// that upstreams serve.
@@ -23,14 +24,21 @@ pub struct ModelConfig {
     pub aliases: Vec<String>,
     /// The engine that runs the model; `mistralrs` by default.
     pub engine: Option<EngineConfig>,
-    /// A directory with the weights, or a repository on the Hugging Face hub (`owner/name`). A
-    /// relative directory starts with `./` or `../`.
+    /// A directory with the weights, a GGUF file, or a repository on the Hugging Face hub
+    /// (`owner/name`). A relative path starts with `./` or `../`.
     #[serde(default, deserialize_with = "crate::source::deserialize")]
     pub source: Option<String>,
-    /// The device that runs the model.
+    /// The devices that run the model.
     pub device: Option<DeviceConfig>,
     /// The quantisation of the weights at load time.
     pub quantise: Option<QuantiseConfig>,
+    /// The maximum number of tokens of a chat, prompt and completion together; by default the
+    /// context of the model.
+    pub context: Option<NonZeroU32>,
+    /// What happens if the model does not fit into the available memory.
+    pub memory_check: Option<MemoryCheck>,
+    /// Whether a text model on a GPU has a paged KV cache.
+    pub paged_attention: Option<PagedAttention>,
     /// The maximum side of an image in pixels; larger images are scaled down for the model.
     pub max_image_side: Option<NonZeroU16>,
     /// The servers that serve the model, in place of an engine.
@@ -90,6 +98,9 @@ impl ModelConfig {
             source: None,
             device: None,
             quantise: None,
+            context: None,
+            memory_check: None,
+            paged_attention: None,
             max_image_side: None,
             upstream: Vec::new(),
             apis: None,
@@ -148,6 +159,13 @@ impl ModelConfig {
         self.max_image_side.unwrap_or(nonzero!(1_440))
     }
 
+    /// The maximum number of tokens of a chat without images that the limits of requests leave: one
+    /// for each character of the prompt, and those of the completion.
+    pub fn request_tokens(&self, body: &BodyConfig) -> u64 {
+        let completion = self.max_tokens_limit.min(body.max_tokens);
+        u64::from(body.prompt_chars.get()) + u64::from(completion.get())
+    }
+
     /// The APIs that the upstreams have.
     pub fn apis_or_default(&self) -> &[ApiConfig] {
         const DEFAULT: &[ApiConfig] = &[
@@ -199,15 +217,32 @@ pub enum ApiConfig {
     Tokenize,
 }
 
-/// A device that runs a model.
+/// What happens to a model that does not fit into the available memory.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
-pub enum DeviceConfig {
-    /// The first GPU if the build supports CUDA and the machine has one, else the CPU.
+#[non_exhaustive]
+pub enum MemoryCheck {
+    /// Refuses a model whose weights do not fit, and warns if its largest requests do not.
     #[default]
+    Weights,
+    /// Refuses a model unless its largest requests fit, too.
+    Enforce,
+    /// Loads it, with a warning.
+    Warn,
+    /// Estimates nothing.
+    Off,
+}
+
+/// The use of PagedAttention.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum PagedAttention {
+    /// The usual KV cache.
+    #[default]
+    Off,
+    /// For text models on a GPU; others have the usual KV cache.
     Auto,
-    /// The CPU.
-    Cpu,
 }
 
 /// A quantisation of the weights.
@@ -223,7 +258,10 @@ pub enum QuantiseConfig {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
+    use stockade::{Environment, Format};
+
     use super::*;
+    use crate::ServerFile;
 
     #[test]
     fn names_a_model_after_its_source() {
@@ -235,5 +273,29 @@ mod tests {
             vec![UpstreamConfig::new("http://h/v1".parse().unwrap())],
         );
         assert_eq!(relay.api_name(), "holo");
+    }
+
+    #[test]
+    fn reads_the_devices() {
+        let device = |value: &str| {
+            let text =
+                format!("[auth]\nkeys_file = \"k\"\n[model]\nsource = \"./a\"\ndevice = {value}\n");
+            ServerFile::parse(&text, Format::Toml, &Environment::default())
+                .map(|file| file.models[0].device.clone().unwrap().to_string())
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(device("\"cuda:1\"").unwrap(), "cuda:1");
+        assert_eq!(device("[\"cuda:1\", \"cuda:0\"]").unwrap(), "cuda:1,cuda:0");
+        for (value, reason) in [
+            ("\"gpu\"", "\"gpu\" is no device"),
+            ("[]", "is empty"),
+            ("1", "a device"),
+        ] {
+            let error = device(value).unwrap_err();
+            assert!(
+                error.contains(reason) && error.contains("line 5"),
+                "{error}"
+            );
+        }
     }
 }

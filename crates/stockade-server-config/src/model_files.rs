@@ -16,7 +16,10 @@ pub use available::{AvailableMemory, available_memory};
 pub use byte_size::format_bytes;
 pub use gguf::{GgufFile, GgufValue, find_gguf};
 pub use memory::{MemoryEstimate, MemoryNeeds, Precision};
-pub use permissions::{WritableFile, writable_files};
+pub use permissions::{WritableFile, Writer, writable_files};
+
+#[cfg(test)]
+pub(crate) use gguf::tests::file as gguf_file;
 
 /// A tensor of a file of weights.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use crate::ModelConfig;
 /// The source of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModelSource {
-    /// A directory with the weights.
+    /// A directory with the weights, or a GGUF file.
     Directory(PathBuf),
     /// A repository on the Hugging Face hub: `owner/name`.
     Hub(String),
@@ -36,6 +36,11 @@ impl std::str::FromStr for ModelSource {
     }
 }
 
+/// Whether a model may be here: a directory, or a GGUF file.
+fn is_model(path: &Path) -> bool {
+    path.is_dir() || path.is_file() && path.extension().is_some_and(|e| e == "gguf")
+}
+
 pub(crate) fn is_directory(path: &Path) -> bool {
     path.is_absolute() || path.starts_with(".") || path.starts_with("..")
 }
@@ -53,10 +58,10 @@ impl ModelConfig {
     pub(crate) fn check_directory(&self, section: &str) -> Option<ConfigError> {
         let setting = format!("{section}.source");
         match self.location() {
-            Ok(Some(ModelSource::Directory(path))) if !path.is_dir() => {
+            Ok(Some(ModelSource::Directory(path))) if !is_model(&path) => {
                 let text = format!("the directory {} does not exist", path.display());
-                let help = "name the directory with the weights, or a repository on the hub \
-                            (owner/name)";
+                let help = "name the directory with the weights, a GGUF file, or a repository on \
+                            the hub (owner/name)";
                 Some(ConfigError::setting(setting, text).help(help))
             }
             Ok(_) => None,

@@ -4,7 +4,7 @@ use std::{collections::HashMap, env, fs::File, net::IpAddr, path::Path};
 
 use stockade::{ConfigError, Finding, Severity};
 
-use crate::{ModelConfig, ServerFile, UpstreamConfig};
+use crate::{ModelConfig, ModelMemory, ServerFile, UpstreamConfig};
 
 impl ServerFile {
     /// Checks what prevents a start of the server, in addition to the checks of the fence.
@@ -30,10 +30,13 @@ impl ServerFile {
         errors.into_iter().map(located).collect()
     }
 
-    /// Unsafe settings of the upstreams.
+    /// Unsafe settings of the upstreams, files of models that others can change, and models that do
+    /// not fit into the memory of this machine.
     pub fn warnings(&self) -> Vec<Finding> {
         let mut warnings = Vec::new();
+        warnings.extend(self.memory().iter().filter_map(ModelMemory::warning));
         for (at, model) in self.models.iter().enumerate() {
+            warnings.extend(model.writable_files(&self.section(at)));
             for (index, upstream) in model.upstream.iter().enumerate() {
                 let section = format!("{}.upstream[{index}]", self.section(at));
                 warnings.extend(plain_http(upstream, &section));
@@ -124,6 +127,9 @@ fn check_settings(model: &ModelConfig, section: &str) -> Result<(), ConfigError>
         ("engine", model.engine.is_some()),
         ("device", model.device.is_some()),
         ("quantise", model.quantise.is_some()),
+        ("context", model.context.is_some()),
+        ("memory_check", model.memory_check.is_some()),
+        ("paged_attention", model.paged_attention.is_some()),
         ("max_image_side", model.max_image_side.is_some()),
         ("max_cost_secs", model.max_cost_secs.is_some()),
         ("max_client_cost_secs", model.max_client_cost_secs.is_some()),

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::Api;
 use crate::{
-    backend::{Phase, Status},
+    backend::{ByteProgress, MemoryReport, Phase, Status},
     models::Model,
     server::SourceReport,
     upstream::UpstreamStatus,
@@ -53,8 +53,14 @@ struct ModelReport {
     /// The stage of loading.
     #[serde(skip_serializing_if = "Option::is_none")]
     progress: Option<String>,
+    /// The progress of the stage, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<ByteProgress>,
     /// Why the model is not available.
     error: Option<String>,
+    /// The memory of a model in this process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory: Option<MemoryReport>,
     #[serde(skip_serializing_if = "Option::is_none")]
     running: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -94,7 +100,12 @@ impl From<UpstreamStatus> for UpstreamReport {
 
 impl ModelReport {
     fn new(model: &Model) -> Self {
-        let Status { phase, device } = model.backend.status();
+        let Status {
+            phase,
+            device,
+            bytes,
+            memory,
+        } = model.backend.status();
         let (status, progress, error) = match phase {
             Phase::Ready => ("ready", None, None),
             Phase::Loading(stage) => ("loading", Some(stage), None),
@@ -108,7 +119,9 @@ impl ModelReport {
             status,
             device,
             progress,
+            bytes,
             error,
+            memory,
             running: load.map(|load| load.running),
             waiting: load.map(|load| load.waiting),
             draining_secs: load

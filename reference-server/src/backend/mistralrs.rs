@@ -32,6 +32,7 @@ use crate::{
 mod activity;
 mod admission;
 mod calibrate;
+mod checksum;
 mod config;
 mod constraint;
 mod cost;
@@ -42,6 +43,7 @@ mod embedder;
 mod embedding_dir;
 mod engine;
 mod generate;
+mod gguf_dir;
 mod grammar;
 mod hub;
 mod image;
@@ -50,10 +52,14 @@ mod logit_bias;
 mod logits_processor;
 mod logprobs;
 mod matryoshka;
+mod memory;
 pub(crate) mod metrics;
 mod model_dir;
+mod model_files;
 mod output;
 mod picture;
+mod pipeline;
+mod placement;
 mod prompt;
 mod quirks;
 mod reasoning;
@@ -346,7 +352,9 @@ impl Backend for MistralRs {
         let state = self.state.borrow();
         Status {
             phase: state.phase.clone(),
-            device: state.device.to_owned(),
+            device: state.device.clone(),
+            bytes: state.bytes,
+            memory: state.memory.clone(),
         }
     }
 

@@ -51,6 +51,8 @@ impl Backend for Upstream {
                 false => Phase::Failed(reason(&status)),
             },
             device: "upstream".to_owned(),
+            bytes: None,
+            memory: None,
         }
     }
 

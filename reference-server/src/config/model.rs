@@ -2,7 +2,8 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use stockade_server_config::ModelSource as Source;
+use stockade::BodyConfig;
+use stockade_server_config::{ModelSource as Source, PagedAttention};
 
 use super::{DeviceConfig, ModelConfig, QuantiseConfig};
 use crate::{
@@ -11,11 +12,11 @@ use crate::{
 };
 
 impl MistralRsConfig {
-    /// The settings of a model of the configuration.
+    /// The settings of a model of the configuration, whose requests have these limits.
     ///
     /// # Errors
-    /// Returns an error if its source is neither a directory nor a repository.
-    pub fn from_model(model: &ModelConfig) -> Result<Self, StartError> {
+    /// Returns an error if its source is neither a path nor a repository, or its device is unknown.
+    pub fn from_model(model: &ModelConfig, body: &BodyConfig) -> Result<Self, StartError> {
         let source = match model.location() {
             Ok(Some(Source::Directory(path))) => ModelSource::Directory(path),
             Ok(Some(Source::Hub(id))) => ModelSource::Hub(id),
@@ -23,9 +24,15 @@ impl MistralRsConfig {
             Err(error) => return Err(StartError::new(format!("model.source: {error}"))),
         };
         let mut config = Self::new(source);
-        config.device = match model.device.unwrap_or_default() {
+        config.device = match model.device.clone().unwrap_or_default() {
             DeviceConfig::Auto => Device::Auto,
             DeviceConfig::Cpu => Device::Cpu,
+            DeviceConfig::Cuda(numbers) => Device::Cuda(numbers),
+            device => {
+                return Err(StartError::new(format!(
+                    "model.device: {device} is unknown"
+                )));
+            }
         };
         config.quantise = model.quantise.map(|quantise| match quantise {
             QuantiseConfig::Q8 => Quantise::Q8,
@@ -40,6 +47,11 @@ impl MistralRsConfig {
         config.stuck_after = seconds(model.stuck_after_secs_or_default());
         config.queue_wait = Duration::from_secs(model.queue_wait_secs_or_default().into());
         config.max_image_side = model.max_image_side_or_default().get().into();
+        let context = model.context.map(|tokens| usize::try_from(tokens.get()));
+        config.context = context.and_then(Result::ok);
+        config.request_tokens = Some(model.request_tokens(body));
+        config.memory_check = model.memory_check.unwrap_or_default();
+        config.paged_attention = model.paged_attention == Some(PagedAttention::Auto);
         Ok(config)
     }
 }

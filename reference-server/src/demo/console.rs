@@ -7,6 +7,7 @@ use stockade_key_auth::GeneratedKey;
 
 use super::{EMBEDDING_NAME, NAME, UPSTREAM_NAME, sample_image};
 use crate::{
+    backend::ByteProgress,
     cli::print,
     serve::{LogReporter, ProgressReporter},
 };
@@ -24,25 +25,32 @@ pub(super) struct ConsoleReporter {
 }
 
 impl ProgressReporter for ConsoleReporter {
-    fn loading(&mut self, stage: &str) {
+    fn loading(&mut self, stage: &str, bytes: Option<ByteProgress>) {
         if self.has_failed {
             return;
         }
         let bar = self.bar.get_or_insert_with(|| {
-            let bar = ProgressBar::new_spinner();
-            // Not an error: the template is a constant.
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed}  {wide_msg}") {
-                bar.set_style(style);
-            }
+            let bar = ProgressBar::no_length();
             bar.enable_steady_tick(Duration::from_millis(100));
             bar
         });
         if bar.is_hidden() {
             // Without a terminal, progress goes to the log.
-            self.log.loading(stage);
-        } else {
-            bar.set_message(format!("loading the model: {stage}"));
+            return self.log.loading(stage, bytes);
         }
+        let template = match bytes {
+            Some(ByteProgress { done, total }) => {
+                bar.set_length(total);
+                bar.set_position(done);
+                "{spinner} {elapsed}  {wide_msg}  {binary_bytes} of {binary_total_bytes}"
+            }
+            None => "{spinner} {elapsed}  {wide_msg}",
+        };
+        // Not an error: the templates are constants.
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_message(format!("loading the model: {stage}"));
     }
 
     fn ready(&mut self, address: SocketAddr, device: &str) {

@@ -76,6 +76,19 @@ pub(super) fn vision() -> Value {
     config
 }
 
+/// The numbers in the metadata of a GGUF file.
+#[cfg(test)]
+pub(super) fn gguf() -> [(&'static str, usize); 6] {
+    [
+        ("qwen2.attention.head_count", HEADS),
+        ("qwen2.attention.head_count_kv", KV_HEADS),
+        ("qwen2.block_count", LAYERS),
+        ("qwen2.context_length", CONTEXT),
+        ("qwen2.embedding_length", HIDDEN),
+        ("qwen2.feed_forward_length", INTERMEDIATE),
+    ]
+}
+
 /// The folder of the pooling module.
 pub(super) const POOLING: &str = "1_Pooling";
 

@@ -62,6 +62,18 @@ pub(super) fn embedding_tokenizer_json() -> Result<String, TinyModelError> {
         .map_err(TinyModelError::Tokenizer)
 }
 
+/// The tokens of a GGUF file, in order, and the merge that it must have: of two bytes that never
+/// occur in UTF-8, in place of a reserved token.
+#[cfg(test)]
+pub(super) fn gguf() -> (Vec<String>, String) {
+    let bytes = alphabet().map(String::from).into_iter();
+    let control = CONTROL_TOKENS.map(String::from);
+    let mut tokens: Vec<_> = bytes.chain(control).collect();
+    tokens.extend((tokens.len()..settings::VOCABULARY - 1).map(|i| format!("<|reserved_{i}|>")));
+    tokens.push("\u{fe}\u{ff}".to_owned());
+    (tokens, "\u{fe} \u{ff}".to_owned())
+}
+
 fn tokenizer() -> Result<Tokenizer, TinyModelError> {
     let mut ids = 0..;
     let bytes: [(String, u32); BYTES] = alphabet().map(|c| {

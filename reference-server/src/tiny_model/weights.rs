@@ -109,6 +109,13 @@ impl Weights {
         self.first_row("visual.merger.mlp.2.bias", 1, CONSTANT);
     }
 
+    /// The tensors by name, with their shapes.
+    #[cfg(test)]
+    pub(super) fn tensors(&self) -> impl Iterator<Item = (&str, &[usize], &[f32])> {
+        let tensors = self.tensors.iter();
+        tensors.map(|(name, (shape, values))| (name.as_str(), shape.as_slice(), values.as_slice()))
+    }
+
     pub(super) fn to_safetensors(&self) -> Result<Vec<u8>, SafeTensorError> {
         let bytes: BTreeMap<&String, Vec<u8>> = self
             .tensors

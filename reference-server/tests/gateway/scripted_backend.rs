@@ -74,6 +74,8 @@ impl Backend for ScriptedBackend {
         Status {
             phase: Phase::Ready,
             device: "none".to_owned(),
+            bytes: None,
+            memory: None,
         }
     }
 

@@ -51,7 +51,17 @@ async fn public_probes_return_only_the_status() {
         assert_eq!(ask(&server, "/health/details", Some(FULL_KEY)).await.0, 403);
         let (was, health) = ask(&server, "/health/details", Some(METRICS_KEY)).await;
         assert_eq!((was, &health["status"]), (status, &json!(word)));
-        assert!(health["models"][0]["name"] == "tiny" && health["version"].is_string());
+        let model = &health["models"][0];
+        assert!(model["name"] == "tiny" && health["version"].is_string());
+        let memory = json!({
+            "needed": 70, "weights": 40, "kv_cache": 20, "images": 10, "available": null,
+        });
+        assert_eq!(model["memory"], memory);
+        let bytes = match word {
+            "loading" => json!({ "done": 3, "total": 9 }),
+            _ => Value::Null,
+        };
+        assert_eq!(model["bytes"], bytes);
         let text = health.to_string();
         assert_eq!(text.contains(WHY), word != "ready", "{text}");
         assert!(health["sources"].is_array(), "{text}");

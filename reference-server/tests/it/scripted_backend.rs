@@ -7,7 +7,9 @@ use std::sync::{
 
 use futures_util::{FutureExt, Stream, StreamExt, future::BoxFuture, stream};
 use stockade_server::{
-    backend::{Backend, BackendError, Generation, Phase, Status, UsageMeter},
+    backend::{
+        Backend, BackendError, ByteProgress, Generation, MemoryReport, Phase, Status, UsageMeter,
+    },
     chat::{ChatRequest, Event, FinishReason, Usage},
 };
 use stockade_testkit::poll::until_async;
@@ -83,6 +85,15 @@ impl Backend for ScriptedBackend {
         Status {
             phase: self.phase.clone(),
             device: "none".to_owned(),
+            bytes: matches!(self.phase, Phase::Loading(_))
+                .then_some(ByteProgress { done: 3, total: 9 }),
+            memory: Some(MemoryReport {
+                needed: 70,
+                weights: 40,
+                kv_cache: 20,
+                images: 10,
+                available: None,
+            }),
         }
     }
 

@@ -50,7 +50,9 @@ impl TestServer {
             let folder = tempfile::tempdir().unwrap();
             let config = config(folder.path(), "");
             tiny_model::write(&folder.path().join("model"), 1).unwrap();
-            let model = MistralRs::start(MistralRsConfig::from_model(&config.models[0]).unwrap());
+            let model = MistralRs::start(
+                MistralRsConfig::from_model(&config.models[0], &config.fence.body).unwrap(),
+            );
             (folder, model)
         });
         assert_eq!(model.settled().await, Phase::Ready);
@@ -63,7 +65,9 @@ impl TestServer {
         let lines = format!("[model]\n{lines}");
         let config = config(folder.path(), &lines);
         tiny_model::write(&folder.path().join("model"), 1).unwrap();
-        let model = MistralRs::start(MistralRsConfig::from_model(&config.models[0]).unwrap());
+        let model = MistralRs::start(
+            MistralRsConfig::from_model(&config.models[0], &config.fence.body).unwrap(),
+        );
         assert_eq!(model.settled().await, Phase::Ready);
         Self::open(folder, &config, Arc::new(model)).await
     }

@@ -252,10 +252,7 @@ pub(super) mod tests {
     }
 
     /// A file with an architecture, numbers, and tensors of a type, without data.
-    pub(in super::super) fn file(
-        numbers: &[(&str, u32)],
-        tensors: &[(&str, &[u64], u32)],
-    ) -> Vec<u8> {
+    pub(crate) fn file(numbers: &[(&str, u32)], tensors: &[(&str, &[u64], u32)]) -> Vec<u8> {
         let mut bytes = b"GGUF\x03\0\0\0".to_vec();
         bytes.extend((tensors.len() as u64).to_le_bytes());
         bytes.extend((numbers.len() as u64 + 2).to_le_bytes());

@@ -1,14 +1,39 @@
 //! Who may change the files of a model.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 /// A file or directory of a model that another user may change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WritableFile {
     /// The file or directory.
     pub path: PathBuf,
-    /// Who may change it, such as `all users`.
-    pub by: String,
+    /// Who may change it.
+    pub by: Writer,
+}
+
+/// Who may change a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Writer {
+    /// All users of the machine.
+    Everyone,
+    /// The members of the group with this number.
+    Group(u32),
+    /// The owner, which is the user with this number.
+    Owner(u32),
+}
+
+impl fmt::Display for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Everyone => f.write_str("all users"),
+            Self::Group(group) => write!(f, "the group {group}"),
+            Self::Owner(user) => write!(f, "its owner, the user {user}"),
+        }
+    }
 }
 
 /// The files of a model that another user than root and the one of this process may change: the
@@ -38,13 +63,13 @@ pub fn writable_files(path: &Path) -> Vec<WritableFile> {
 /// Who may change a file with this mode, owner and group, other than root and the user `own`, if
 /// that is known.
 #[cfg(unix)]
-fn writer(mode: u32, owner: u32, group: u32, own: Option<u32>) -> Option<String> {
+fn writer(mode: u32, owner: u32, group: u32, own: Option<u32>) -> Option<Writer> {
     if mode & 0o002 != 0 {
-        Some("all users".to_owned())
+        Some(Writer::Everyone)
     } else if mode & 0o020 != 0 {
-        Some(format!("the group {group}"))
+        Some(Writer::Group(group))
     } else if owner != 0 && own.is_some_and(|own| own != owner) {
-        Some(format!("its owner, the user {owner}"))
+        Some(Writer::Owner(owner))
     } else {
         None
     }
@@ -77,10 +102,9 @@ mod tests {
             mode(path, bits).unwrap();
         }
         let found = writable_files(folder.path());
-        let found: Vec<_> = found.iter().map(|f| (&f.path, f.by.as_str())).collect();
-        let gid = group.metadata().unwrap().gid();
-        let by_group = format!("the group {gid}");
-        assert_eq!(found, [(&group, &*by_group), (&all, "all users")]);
+        let found: Vec<_> = found.iter().map(|f| (&f.path, f.by)).collect();
+        let by_group = Writer::Group(group.metadata().unwrap().gid());
+        assert_eq!(found, [(&group, by_group), (&all, Writer::Everyone)]);
         mode(folder.path(), 0o777).unwrap();
         assert_eq!(writable_files(folder.path())[0].path, folder.path());
     }
@@ -89,7 +113,7 @@ mod tests {
     fn root_and_the_own_user_may_change_files() {
         assert_eq!(writer(0o644, 0, 0, Some(7)), None);
         assert_eq!(writer(0o644, 7, 0, Some(7)), None);
-        let by = writer(0o644, 8, 0, Some(7)).unwrap();
-        assert_eq!(by, "its owner, the user 8");
+        assert_eq!(writer(0o644, 8, 0, Some(7)), Some(Writer::Owner(8)));
+        assert_eq!(writer(0o644, 8, 0, None), None);
     }
 }

@@ -2,8 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use stockade_server_config::MemoryCheck;
+
 use super::{
-    admission::QueueLimits, embedding_dir::is_embedding, hub, model_dir::ModelFiles,
+    admission::QueueLimits, embedding_dir::is_embedding, hub, model_files::ModelFiles, placement,
     supervise::ModelTask,
 };
 
@@ -15,7 +17,7 @@ pub struct MistralRsConfig {
     pub name: String,
     /// The source of the weights.
     pub model: ModelSource,
-    /// The device that runs the model.
+    /// The devices that run the model.
     pub device: Device,
     /// The maximum number of running chats; 0 counts as 1. Chats with images, and all chats on
     /// the CPU, always run alone.
@@ -36,6 +38,16 @@ pub struct MistralRsConfig {
     pub max_image_side: u32,
     /// Quantises the weights while loading.
     pub quantise: Option<Quantise>,
+    /// The maximum number of tokens of a chat, prompt and completion together; `None` is the
+    /// context of the model.
+    pub context: Option<usize>,
+    /// The number of tokens that the limits of requests leave for a chat without images; `None` is
+    /// the context of the model. Only for the estimate of the memory.
+    pub request_tokens: Option<u64>,
+    /// What happens if the model does not fit into the available memory.
+    pub memory_check: MemoryCheck,
+    /// Whether a text model on a GPU has a paged KV cache.
+    pub paged_attention: bool,
 }
 
 impl MistralRsConfig {
@@ -54,21 +66,31 @@ impl MistralRsConfig {
             stuck_after: Duration::from_secs(60),
             max_image_side: 1440,
             quantise: None,
+            context: None,
+            request_tokens: None,
+            memory_check: MemoryCheck::default(),
+            paged_attention: false,
         }
     }
 }
 
 impl MistralRsConfig {
     /// Checks for permanent errors: a missing or incomplete directory, an unsupported architecture,
-    /// or an invalid repository name. Reads a few small files.
+    /// an invalid repository name, or a device that this build does not have. Reads a few small
+    /// files.
     ///
     /// # Errors
-    /// Returns one line with the problem and the remedy.
+    /// Returns one line with the setting, the problem and the remedy.
     pub fn check(&self) -> Result<(), String> {
-        match &self.model {
-            ModelSource::Directory(path) => ModelFiles::read(path).map(|_| ()),
+        placement::check(&self.device).map_err(|error| format!("model.device: {error}"))?;
+        let files = match &self.model {
+            ModelSource::Directory(path) => {
+                let files = ModelFiles::read(path);
+                files.and_then(|files| files.check_quantise(self.quantise))
+            }
             ModelSource::Hub(id) => hub::check(id),
-        }
+        };
+        files.map_err(|error| format!("model.source: {error}"))
     }
 
     pub(super) fn queue_limits(&self) -> QueueLimits {
@@ -96,15 +118,15 @@ impl MistralRsConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ModelSource {
-    /// A directory in the layout of a Hugging Face Hub repository.
+    /// A directory in the layout of a Hugging Face Hub repository, or a GGUF file.
     Directory(PathBuf),
     /// A Hugging Face Hub repository, `owner/name`; downloaded once, then read from the Hub's
     /// cache.
     Hub(String),
 }
 
-/// The device that runs the model.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The devices that run the model.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Device {
     /// The first GPU if the build supports CUDA and the machine has a GPU, otherwise the CPU.
@@ -112,6 +134,8 @@ pub enum Device {
     Auto,
     /// The CPU, even if there is a GPU.
     Cpu,
+    /// GPUs by their numbers. The layers of the model are divided between several.
+    Cuda(Vec<u16>),
 }
 
 /// How weights are quantised while loading.

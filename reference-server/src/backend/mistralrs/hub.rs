@@ -1,57 +1,116 @@
 //! Downloads a model from the Hugging Face Hub into the local cache.
+//!
+//! The cache has the layout of the Hub's own tools: `blobs/<checksum>`,
+//! `snapshots/<commit>/<name>` as links, and `refs/main` with the commit. The `hf-hub` crate writes
+//! the same, but appends the whole file to a part of it if a server ignores `Range`, and verifies
+//! no checksum, so only its paths are used.
 
-use std::path::{Path, PathBuf};
-
-use hf_hub::{
-    Cache, Repo, RepoType,
-    api::sync::{ApiBuilder, ApiError, ApiRepo},
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
 };
 
-use super::model_dir::LoadError;
+use hf_hub::{Cache, Repo, RepoType};
+
+use super::{loader::LoadEvent, model_dir::LoadError};
+use crate::backend::ByteProgress;
+
+mod client;
+mod download;
+mod error;
+mod listing;
+#[cfg(test)]
+mod tests;
+
+use client::Client;
+use download::Download;
+use error::HubError;
+use listing::{Listing, RemoteFile};
+
+const ENDPOINT: &str = "https://huggingface.co";
 
 /// The Hub's API and the local cache.
 ///
 /// Both use the Hub's standard environment variables (`HF_HOME`, `HF_ENDPOINT`, `HF_TOKEN`), so
 /// that models downloaded by other tools are found.
 pub(super) struct Hub {
-    api: ApiBuilder,
+    endpoint: String,
+    token: Option<String>,
     cache: Cache,
+    /// The pause after a failed attempt; it doubles with each one.
+    pause: Duration,
 }
 
 impl Hub {
     pub(super) fn from_env() -> Self {
+        let cache = Cache::from_env();
+        let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
         Self {
-            api: ApiBuilder::from_env().with_progress(false).with_retries(3),
-            cache: Cache::from_env(),
+            endpoint: variable("HF_ENDPOINT").unwrap_or_else(|| ENDPOINT.to_owned()),
+            token: variable("HF_TOKEN").or_else(|| cache.token()),
+            cache,
+            pause: Duration::from_millis(500),
         }
     }
 
-    /// Downloads the files of model `id`, reports each of them, and returns their directory.
+    /// Downloads the files of model `id`, reports the progress, and returns their directory. Blocks
+    /// the thread.
     ///
     /// Falls back to the cache if the Hub cannot be reached.
     ///
     /// # Errors
-    /// Returns a [`LoadError`] if the model can be neither downloaded nor found in the cache.
-    pub(super) fn fetch(self, id: &str, report: &dyn Fn(String)) -> Result<PathBuf, LoadError> {
+    /// Returns a [`LoadError`] if the model can be neither downloaded nor found in the cache, or if
+    /// a file is not the one that the Hub announces.
+    pub(super) fn fetch(self, id: &str, report: &dyn Fn(LoadEvent)) -> Result<PathBuf, LoadError> {
         check(id)?;
+        report(LoadEvent::Stage(format!("looking up {id} on the Hub")));
         let cached = self.cache.repo(repo(id)).get("config.json");
-        let downloaded = self
-            .api
-            .build()
-            .and_then(|api| download(&api.repo(repo(id)), report));
-        match (downloaded, cached) {
-            (Ok(config), _) => parent(&config),
-            (Err(error), Some(config)) => {
-                let error = first_line(&error);
+        match (self.download(id, report), cached) {
+            (Ok(directory), _) => Ok(directory),
+            (Err(HubError::Unavailable(error)), Some(config)) => {
                 tracing::warn!(model = id, error, "cannot reach the Hub, using the cache");
-                parent(&config)
+                let directory = config.parent().map(Path::to_owned);
+                directory.ok_or_else(|| "the cache is at the root: set HF_HOME".to_owned())
             }
-            (Err(error), None) => Err(format!(
-                "cannot download {id} from the Hub ({}): check the name, the network and the \
-                 access token, or download the model by other means and set its directory",
-                first_line(&error)
+            (Err(HubError::Unavailable(error)), None) => Err(format!(
+                "cannot download {id} from the Hub ({error}): check the name, the network and the \
+                 access token, or download the model by other means and set its directory"
             )),
+            (Err(error), _) => Err(format!("cannot download {id}: {}", error.text())),
         }
+    }
+
+    fn download(&self, id: &str, report: &dyn Fn(LoadEvent)) -> Result<PathBuf, HubError> {
+        let client = Client::new(&self.endpoint, self.token.clone())?;
+        let Listing { commit, files } = Listing::read(&client, id)?;
+        let folder = self.cache.path().join(repo(id).folder_name());
+        let snapshot = folder.join("snapshots").join(&commit);
+        let total = files.iter().map(|file| file.size).sum();
+        let mut before = 0;
+        for (at, file) in files.iter().enumerate() {
+            let (name, number, count) = (&file.name, at + 1, files.len());
+            let text = format!("downloading {name} ({number} of {count})");
+            report(LoadEvent::Stage(text));
+            let blob = folder.join("blobs").join(file.checksum.text());
+            let download = Download {
+                client: &client,
+                url: client.url(&format!("{id}/resolve/{commit}/{name}"))?,
+                file,
+                blob: blob.clone(),
+                pause: self.pause,
+            };
+            download.run(&mut |bytes| {
+                let done = before + bytes;
+                report(LoadEvent::Bytes(ByteProgress { done, total }));
+            })?;
+            before += file.size;
+            let place = snapshot.join(name);
+            link(&blob, &place, file).map_err(|error| HubError::disk(&place, &error))?;
+        }
+        let created = self.cache.repo(repo(id)).create_ref(&commit);
+        created.map_err(|error| HubError::disk(&folder, &error))?;
+        Ok(snapshot)
     }
 }
 
@@ -72,42 +131,29 @@ fn repo(id: &str) -> Repo {
     Repo::new(id.to_owned(), RepoType::Model)
 }
 
-/// Downloads the needed files, and returns the path of `config.json`, which is downloaded last: a
-/// directory that has it is complete.
-fn download(repo: &ApiRepo, report: &dyn Fn(String)) -> Result<PathBuf, ApiError> {
-    let siblings = repo.info()?.siblings;
-    let names: Vec<&str> = siblings
-        .iter()
-        .map(|file| file.rfilename.as_str())
-        .collect();
-    let needed = names.iter().filter(|name| is_needed(name));
-    let needed: Vec<_> = needed.collect();
-    for (i, name) in needed.iter().enumerate() {
-        report(format!(
-            "downloading {name} ({} of {})",
-            i + 1,
-            needed.len()
-        ));
-        repo.get(name)?;
+/// Links a file of a snapshot to the cache.
+fn link(blob: &Path, place: &Path, file: &RemoteFile) -> io::Result<()> {
+    if place.exists() {
+        return Ok(());
     }
-    repo.get("config.json")
-}
-
-/// Whether the loader needs a file; repositories often have the same weights in other formats,
-/// which are large.
-fn is_needed(name: &str) -> bool {
-    let extension = Path::new(name).extension().and_then(|e| e.to_str());
-    let is_embedding_module = || {
-        // Such as `1_Pooling/config.json`.
-        let (folder, file) = name.split_once('/').unwrap_or_default();
-        folder.starts_with(|c: char| c.is_ascii_digit())
-            && matches!(file, "config.json" | "model.safetensors")
-    };
-    is_embedding_module()
-        || !name.contains('/')
-            && name != "config.json"
-            && name != "consolidated.safetensors"
-            && matches!(extension, Some("json" | "jinja" | "safetensors"))
+    if let Some(folder) = place.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    // A link to a missing file.
+    let _ = fs::remove_file(place);
+    #[cfg(unix)]
+    {
+        let folders = file.name.matches('/').count() + 2;
+        let target = Path::new(&"../".repeat(folders))
+            .join("blobs")
+            .join(blob.file_name().unwrap_or_default());
+        std::os::unix::fs::symlink(target, place)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        fs::hard_link(blob, place)
+    }
 }
 
 /// Whether an id is safe to use in a path and a URL.
@@ -121,62 +167,4 @@ fn is_id(id: &str) -> bool {
     };
     id.split_once('/')
         .is_some_and(|(owner, name)| is_part(owner) && is_part(name))
-}
-
-fn parent(config: &Path) -> Result<PathBuf, LoadError> {
-    let directory = config.parent().map(Path::to_owned);
-    directory
-        .ok_or_else(|| "the Hub's cache is at the root of the file system: set HF_HOME".to_owned())
-}
-
-fn first_line(error: &ApiError) -> String {
-    let text = error.to_string();
-    text.lines().next().unwrap_or_default().to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rejects_ids_that_leave_the_cache() {
-        assert!(is_id("Hcompany/Holo1.5-7B"));
-        for id in [
-            "", "a", "../b", "a/..", "a/b/c", "a/b?c", "/b", "a/", "a/b c",
-        ] {
-            assert!(!is_id(id), "{id}");
-        }
-    }
-
-    #[test]
-    fn downloads_the_modules_of_embedding_models() {
-        for name in [
-            "modules.json",
-            "1_Pooling/config.json",
-            "2_Dense/model.safetensors",
-        ] {
-            assert!(is_needed(name), "{name}");
-        }
-        for name in [
-            "onnx/config.json",
-            "1_Pooling/a/config.json",
-            "2_Dense/pytorch_model.bin",
-        ] {
-            assert!(!is_needed(name), "{name}");
-        }
-    }
-
-    #[test]
-    fn reports_a_missing_network_and_cache() {
-        let home = tempfile::tempdir().unwrap();
-        let cache = Cache::new(home.path().to_owned());
-        let hub = Hub {
-            // No service listens on the discard port of this machine.
-            api: ApiBuilder::from_cache(cache.clone()).with_endpoint("http://127.0.0.1:9".into()),
-            cache,
-        };
-        let error = hub.fetch("owner/name", &|_| {}).unwrap_err();
-        assert!(error.starts_with("cannot download owner/name"), "{error}");
-        assert!(!error.contains('\n'));
-    }
 }

@@ -1,22 +1,23 @@
 //! Loads a model and starts its engine.
 
-use std::{io::Write, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
-use mistralrs::{
-    EmbeddingModelBuilder, IsqType, Model, ModelDType, MultimodalModelBuilder, TextModelBuilder,
-    TokenSource,
-};
+use stockade_server_config::model_files::writable_files;
 use tokenizers::Tokenizer;
 
 use super::{
-    Device, MistralRsConfig, ModelSource, Quantise,
+    MistralRsConfig, ModelSource, checksum,
     embedder::{Embedder, EmbedderInfo},
     embedding_dir::EmbeddingDir,
     engine::{Engine, ModelInfo},
     grammar::GrammarFactory,
     hub::Hub,
     logits_processor::EosTokens,
-    model_dir::{LoadError, Modality, ModelDir, ModelFiles},
+    memory,
+    model_dir::{LoadError, Modality, ModelDir},
+    model_files::ModelFiles,
+    pipeline::{self, Built, Settings},
+    placement::Placement,
     quirks,
     reasoning::ReasoningSupport,
     supervise::LoadedEngine,
@@ -24,44 +25,74 @@ use super::{
     token_table::TokenTable,
     tool_prompt::ToolStyle,
 };
+use crate::backend::{ByteProgress, MemoryReport};
 
-const CPU: &str = "cpu";
+/// What happens while a model is loaded.
+pub(super) enum LoadEvent {
+    /// A stage has begun.
+    Stage(String),
+    /// The stage has progressed.
+    Bytes(ByteProgress),
+    /// The memory that the model needs.
+    Memory(MemoryReport),
+}
 
-/// Loads the model on a device of [`device_name`], and reports the progress. Blocks the thread.
+/// Loads the model, and reports the progress. Blocks the thread.
 ///
 /// # Errors
 /// Returns a [`LoadError`] if the model cannot be found or loaded.
 pub(super) async fn load(
     config: &MistralRsConfig,
-    device: &str,
-    report: &dyn Fn(String),
+    placement: &Placement,
+    report: &dyn Fn(LoadEvent),
 ) -> Result<LoadedEngine, LoadError> {
+    let stage = |text| report(LoadEvent::Stage(text));
     let path = match &config.model {
         ModelSource::Directory(path) => path.clone(),
-        ModelSource::Hub(id) => {
-            report(format!("looking up {id} on the Hub"));
-            Hub::from_env().fetch(id, report)?
-        }
+        ModelSource::Hub(id) => Hub::from_env().fetch(id, report)?,
     };
-    let report = || report(format!("loading the weights in {}", path.display()));
-    let engine = match ModelFiles::read(&path)? {
+    let files = ModelFiles::read(&path)?;
+    files.check_quantise(config.quantise)?;
+    warn_about_permissions(&path);
+    memory::check(config, &path, &files, placement, report)?;
+    checksum::verify(&path, report)?;
+    let settings = Settings {
+        config,
+        placement,
+        layers: files.layers()?,
+        paged_tokens: paged_tokens(config, placement, &files),
+    };
+    let loading = || stage(format!("loading the weights in {}", path.display()));
+    let engine = match files {
         ModelFiles::Chat(dir) => {
-            let info = info(&dir, device)?;
-            report();
-            let model = built(&path, build(config, device, &dir).await)?;
+            // Before the weights, so that an unsupported tokenizer fails early.
+            let early = dir.tokenizer_file().map(|file| {
+                let tokenizer = read_tokenizer(&file)?;
+                info(config, &dir, tokenizer, placement)
+            });
+            let early = early.transpose()?;
+            loading();
+            let Built { model, tokenizer } = built(&path, pipeline::chat(settings, &dir).await)?;
+            let info = match (early, tokenizer) {
+                (Some(info), _) => info,
+                (None, Some(tokenizer)) => {
+                    info(config, &dir, Tokenizer::clone(&tokenizer), placement)?
+                }
+                (None, None) => return Err(format!("{} has no tokenizer", path.display())),
+            };
             Engine::new(model, info).map(|engine| LoadedEngine::Chat(Arc::new(engine)))
         }
         ModelFiles::Embedding(dir) => {
-            let info = embedder_info(&dir, device)?;
-            report();
-            let model = built(&path, build_embedder(config, device, &dir).await)?;
+            let info = embedder_info(config, &dir, placement)?;
+            loading();
+            let Built { model, .. } = built(&path, pipeline::embedding(settings, &dir).await)?;
             Embedder::new(model, info).map(|engine| LoadedEngine::Embedding(Arc::new(engine)))
         }
     };
     engine.map_err(|error| format!("cannot start the engine: {error}"))
 }
 
-fn built(path: &Path, model: Result<Model, anyhow::Error>) -> Result<Model, LoadError> {
+fn built(path: &Path, model: anyhow::Result<Built>) -> Result<Built, LoadError> {
     model.map_err(|error| {
         let text = error.to_string();
         let first = text.lines().next().unwrap_or_default();
@@ -73,38 +104,60 @@ fn built(path: &Path, model: Result<Model, anyhow::Error>) -> Result<Model, Load
     })
 }
 
-/// The device for a setting in this build: `cpu` or `cuda:0`.
-pub(super) fn device_name(device: Device) -> &'static str {
-    match device {
-        Device::Auto if has_gpu() => "cuda:0",
-        Device::Auto | Device::Cpu => CPU,
+/// Warns if another user can replace the weights or the chat template.
+fn warn_about_permissions(path: &Path) {
+    let writable = writable_files(path);
+    if let Some(first) = writable.first() {
+        tracing::warn!(
+            path = %first.path.display(),
+            by = %first.by,
+            files = writable.len(),
+            "other users can change the model: chmod -R go-w, or chown to the server's user"
+        );
     }
 }
 
-#[cfg(feature = "cuda")]
-fn has_gpu() -> bool {
-    match mistralrs::best_device(false) {
-        Ok(device) => device.is_cuda(),
-        Err(error) => {
-            tracing::warn!(%error, "cannot use the GPU; the model runs on the CPU");
-            false
-        }
+/// The number of tokens in a paged KV cache: a chat of the maximum length for each slot. `None`
+/// without one, as for all but text models on a GPU.
+fn paged_tokens(
+    config: &MistralRsConfig,
+    placement: &Placement,
+    files: &ModelFiles,
+) -> Option<usize> {
+    let ModelFiles::Chat(dir) = files else {
+        return None;
+    };
+    let is_supported =
+        mistralrs::paged_attn_supported() && !placement.is_cpu() && dir.modality == Modality::Text;
+    if !config.paged_attention || !is_supported {
+        return None;
     }
+    let context = dir.context.min(config.context.unwrap_or(usize::MAX));
+    let request = config.request_tokens.map(usize::try_from);
+    let request = request.and_then(Result::ok).unwrap_or(usize::MAX);
+    Some(
+        context
+            .min(request)
+            .saturating_mul(config.max_running.max(1)),
+    )
 }
 
-#[cfg(not(feature = "cuda"))]
-fn has_gpu() -> bool {
-    false
-}
-
-fn info(model_dir: &ModelDir, device: &str) -> Result<ModelInfo, LoadError> {
+fn info(
+    config: &MistralRsConfig,
+    model_dir: &ModelDir,
+    mut tokenizer: Tokenizer,
+    placement: &Placement,
+) -> Result<ModelInfo, LoadError> {
     let file = model_dir.path.join("tokenizer.json");
-    let mut tokenizer = read_tokenizer(&file)?;
-    let end = tokenizer.token_to_id(&model_dir.eos_token).ok_or_else(|| {
+    let end = match &model_dir.eos_token {
+        Some(token) => tokenizer.token_to_id(token),
+        None => model_dir.eos_token_ids.first().copied(),
+    };
+    let end = end.ok_or_else(|| {
         format!(
             "{} lacks the EOS token {:?} of tokenizer_config.json: download the model again",
             file.display(),
-            model_dir.eos_token
+            model_dir.eos_token.as_deref().unwrap_or_default()
         )
     })?;
     let control = tokenizer.get_added_tokens_decoder().into_values();
@@ -119,8 +172,8 @@ fn info(model_dir: &ModelDir, device: &str) -> Result<ModelInfo, LoadError> {
     let template = &model_dir.chat_template;
     Ok(ModelInfo {
         modality: model_dir.modality,
-        on_cpu: device == CPU,
-        context: model_dir.context,
+        on_cpu: placement.is_cpu(),
+        context: model_dir.context.min(config.context.unwrap_or(usize::MAX)),
         eos_tokens,
         control_tokens: control
             .filter(|token| token.special && !token.content.is_empty())
@@ -142,12 +195,16 @@ fn info(model_dir: &ModelDir, device: &str) -> Result<ModelInfo, LoadError> {
     })
 }
 
-fn embedder_info(dir: &EmbeddingDir, device: &str) -> Result<EmbedderInfo, LoadError> {
+fn embedder_info(
+    config: &MistralRsConfig,
+    dir: &EmbeddingDir,
+    placement: &Placement,
+) -> Result<EmbedderInfo, LoadError> {
     let mut tokenizer = read_tokenizer(&dir.path.join("tokenizer.json"))?;
     tokenizer.set_encode_special_tokens(true);
     Ok(EmbedderInfo {
-        on_cpu: device == CPU,
-        context: dir.context,
+        on_cpu: placement.is_cpu(),
+        context: dir.context.min(config.context.unwrap_or(usize::MAX)),
         vocabulary: dir.vocabulary,
         matryoshka: dir.matryoshka.clone(),
         tokenizer,
@@ -161,69 +218,4 @@ fn read_tokenizer(file: &Path) -> Result<Tokenizer, LoadError> {
             file.display()
         )
     })
-}
-
-/// The builders have the same methods but no common trait.
-macro_rules! configured {
-    ($builder:expr, $config:expr, $device:expr) => {{
-        let mut builder = $builder
-            .with_token_source(TokenSource::None)
-            .with_max_num_seqs($config.max_running.max(1));
-        // Explicit, because the crate's default runs `nvidia-smi` and panics without it.
-        builder = if $device == CPU {
-            builder.with_force_cpu().with_dtype(ModelDType::F32)
-        } else {
-            builder.with_dtype(ModelDType::BF16)
-        };
-        if let Some(quantise) = $config.quantise {
-            builder = builder.with_isq(match quantise {
-                Quantise::Q8 => IsqType::Q8_0,
-                Quantise::Q4 => IsqType::Q4K,
-            });
-        }
-        builder.build().await
-    }};
-}
-
-/// A builder of chat models in a directory.
-macro_rules! with_template {
-    ($builder:ident, $model_dir:expr, $template:expr) => {
-        $builder::new($model_dir.path.display())
-            .with_jinja_explicit($template)
-            // Disabled: the time to first token would reveal whether another client has sent the
-            // same prefix.
-            .with_prefix_cache_n(None)
-    };
-}
-
-async fn build(
-    config: &MistralRsConfig,
-    device: &str,
-    model_dir: &ModelDir,
-) -> Result<Model, anyhow::Error> {
-    // The crate accepts a template only as a file with this extension.
-    let mut template = tempfile::Builder::new().suffix(".jinja").tempfile()?;
-    template.write_all(quirks::with_extensions(&model_dir.chat_template).as_bytes())?;
-    let template = template.into_temp_path();
-    let path = template.display().to_string();
-    match model_dir.modality {
-        Modality::Text => {
-            let builder = with_template!(TextModelBuilder, model_dir, path);
-            configured!(builder, config, device)
-        }
-        Modality::Vision => {
-            let builder = with_template!(MultimodalModelBuilder, model_dir, path);
-            configured!(builder, config, device)
-        }
-    }
-}
-
-async fn build_embedder(
-    config: &MistralRsConfig,
-    device: &str,
-    dir: &EmbeddingDir,
-) -> Result<Model, anyhow::Error> {
-    let builder = EmbeddingModelBuilder::new(dir.path.display());
-    let builder = builder.with_loader_type(dir.loader.clone());
-    configured!(builder, config, device)
 }

@@ -10,8 +10,6 @@ use std::{
 use mistralrs::NormalLoaderType;
 use serde_json::Value;
 
-use super::embedding_dir::{EmbeddingDir, is_embedding};
-
 /// Why a model cannot be loaded: one line with the problem and the remedy, for `/health/details`.
 pub(super) type LoadError = String;
 
@@ -24,37 +22,12 @@ pub(super) enum Modality {
     Vision,
 }
 
-/// The directory of a supported model.
-#[derive(Debug)]
-pub(super) enum ModelFiles {
-    Chat(ModelDir),
-    Embedding(EmbeddingDir),
-}
-
-impl ModelFiles {
-    /// Reads a model's directory.
-    ///
-    /// # Errors
-    /// Returns a [`LoadError`] if a file is missing, malformed or unsupported.
-    pub(super) fn read(path: &Path) -> Result<Self, LoadError> {
-        if !path.is_dir() {
-            return Err(format!(
-                "{} is not a directory: use a directory with config.json, tokenizer.json and \
-                 *.safetensors",
-                path.display()
-            ));
-        }
-        if is_embedding(path) {
-            return EmbeddingDir::read(path).map(Self::Embedding);
-        }
-        ModelDir::read(path).map(Self::Chat)
-    }
-}
-
 /// The directory of a chat model, and what its files say about the model.
 #[derive(Debug)]
 pub(super) struct ModelDir {
     pub(super) path: PathBuf,
+    /// The name of the GGUF file with the weights; `None` for safetensors.
+    pub(super) gguf: Option<String>,
     pub(super) modality: Modality,
     /// The context length: tokens of prompt and completion together.
     pub(super) context: usize,
@@ -62,8 +35,8 @@ pub(super) struct ModelDir {
     pub(super) chat_template: String,
     /// Whether the engine uses a template file that cannot be overridden.
     pub(super) fixed_template: bool,
-    /// The text of the EOS token.
-    pub(super) eos_token: String,
+    /// The text of the EOS token; `None` if only its id is known.
+    pub(super) eos_token: Option<String>,
     /// The ids of further EOS tokens.
     pub(super) eos_token_ids: Vec<u32>,
     /// The minimum and maximum number of pixels of an image, for vision models.
@@ -71,7 +44,21 @@ pub(super) struct ModelDir {
 }
 
 impl ModelDir {
-    fn read(path: &Path) -> Result<Self, LoadError> {
+    /// The GGUF file with the weights.
+    pub(super) fn gguf_path(&self) -> Option<PathBuf> {
+        self.gguf.as_ref().map(|name| self.path.join(name))
+    }
+
+    /// The tokenizer; `None` if it is in the GGUF file.
+    pub(super) fn tokenizer_file(&self) -> Option<PathBuf> {
+        Some(self.path.join("tokenizer.json")).filter(|file| file.is_file())
+    }
+
+    /// Reads a directory with safetensors.
+    ///
+    /// # Errors
+    /// Returns a [`LoadError`] if a file is missing, malformed or unsupported.
+    pub(super) fn read(path: &Path) -> Result<Self, LoadError> {
         let config = json(path, "config.json")?;
         let modality = modality(path, &config)?;
         if !path.join("tokenizer.json").is_file() {
@@ -84,15 +71,20 @@ impl ModelDir {
         let text = &config["text_config"];
         Ok(Self {
             path: path.to_owned(),
+            gguf: None,
             modality,
             context: [&config, text]
                 .iter()
                 .find_map(|c| c["max_position_embeddings"].as_u64())
                 .and_then(|n| usize::try_from(n).ok())
                 .ok_or_else(|| malformed(path, "config.json", "max_position_embeddings"))?,
-            chat_template: chat_template(path, &tokenizer, &processor)?,
+            chat_template: chat_template(path, &tokenizer, &processor)?
+                .ok_or_else(|| no_template(path))?,
             fixed_template: processor["chat_template"].is_string(),
-            eos_token: eos_token(path, &tokenizer)?,
+            eos_token: Some(
+                eos_token(&tokenizer)
+                    .ok_or_else(|| malformed(path, "tokenizer_config.json", "eos_token"))?,
+            ),
             eos_token_ids: ids(&generation["eos_token_id"]),
             pixels: match modality {
                 Modality::Text => (0, 0),
@@ -145,10 +137,14 @@ pub(super) fn check_weights(path: &Path) -> Result<(), LoadError> {
 }
 
 /// Reads the chat template from the places where Hub models store it.
-fn chat_template(path: &Path, tokenizer: &Value, processor: &Value) -> Result<String, LoadError> {
+pub(super) fn chat_template(
+    path: &Path,
+    tokenizer: &Value,
+    processor: &Value,
+) -> Result<Option<String>, LoadError> {
     let file = path.join("chat_template.jinja");
     match fs::read_to_string(&file) {
-        Ok(template) => return Ok(template),
+        Ok(template) => return Ok(Some(template)),
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         // Falling back to another template could produce wrong prompts.
         Err(error) => {
@@ -162,30 +158,33 @@ fn chat_template(path: &Path, tokenizer: &Value, processor: &Value) -> Result<St
     for config in [tokenizer, &separate, processor] {
         let value = &config["chat_template"];
         if let Some(template) = value.as_str() {
-            return Ok(template.to_owned());
+            return Ok(Some(template.to_owned()));
         }
         let named = value.as_array().into_iter().flatten();
         for entry in named.filter(|entry| entry["name"] == "default") {
             if let Some(template) = entry["template"].as_str() {
-                return Ok(template.to_owned());
+                return Ok(Some(template.to_owned()));
             }
         }
     }
-    Err(format!(
-        "{} has no chat template: use the instruction-tuned version of the model",
-        path.display()
-    ))
+    Ok(None)
 }
 
-fn eos_token(path: &Path, tokenizer: &Value) -> Result<String, LoadError> {
+pub(super) fn no_template(path: &Path) -> LoadError {
+    format!(
+        "{} has no chat template: use the instruction-tuned version of the model",
+        path.display()
+    )
+}
+
+pub(super) fn eos_token(tokenizer: &Value) -> Option<String> {
     let end = &tokenizer["eos_token"];
     let end = end.as_str().or_else(|| end["content"].as_str());
     end.map(str::to_owned)
-        .ok_or_else(|| malformed(path, "tokenizer_config.json", "eos_token"))
 }
 
 /// Parses one id or a list of ids.
-fn ids(value: &Value) -> Vec<u32> {
+pub(super) fn ids(value: &Value) -> Vec<u32> {
     let list = value
         .as_array()
         .map_or(std::slice::from_ref(value), Vec::as_slice);
@@ -227,7 +226,7 @@ pub(super) fn json(path: &Path, name: &str) -> Result<Value, LoadError> {
         })
 }
 
-fn optional_json(path: &Path, name: &str) -> Result<Value, LoadError> {
+pub(super) fn optional_json(path: &Path, name: &str) -> Result<Value, LoadError> {
     if path.join(name).is_file() {
         json(path, name)
     } else {
@@ -255,7 +254,7 @@ mod tests {
 
     fn template(path: &Path) -> Result<String, LoadError> {
         let tokenizer = serde_json::json!({"chat_template": "tokenizer template"});
-        chat_template(path, &tokenizer, &Value::Null)
+        chat_template(path, &tokenizer, &Value::Null).map(Option::unwrap)
     }
 
     #[test]

@@ -18,15 +18,21 @@ use super::{
     admission::Admission,
     embedder::Embedder,
     engine::Engine,
-    loader::{device_name, load},
+    loader::{LoadEvent, load},
     metrics::RestartReason,
     model_dir::LoadError,
+    placement::Placement,
 };
+use crate::backend::{ByteProgress, MemoryReport};
 
 /// The state of the model.
 pub(super) struct State {
     pub(super) phase: Phase,
-    pub(super) device: &'static str,
+    pub(super) device: String,
+    /// The progress of the stage.
+    pub(super) bytes: Option<ByteProgress>,
+    /// The memory that the model needs; `None` until its files have been read.
+    pub(super) memory: Option<MemoryReport>,
     /// `Some` while the phase is [`Phase::Ready`].
     pub(super) engine: Option<LoadedEngine>,
     /// What the model is for, once its files have been read.
@@ -84,7 +90,9 @@ const MAX_BACKOFF: Duration = Duration::from_secs(60);
 pub(super) fn start(config: MistralRsConfig, admission: Arc<Admission>) -> watch::Receiver<State> {
     let (state, watching) = watch::channel(State {
         phase: Phase::Loading("starting".to_owned()),
-        device: "unknown",
+        device: "unknown".to_owned(),
+        bytes: None,
+        memory: None,
         engine: None,
         task: config.task(),
     });
@@ -120,16 +128,20 @@ fn supervise(
     runtime: &Runtime,
     state: &watch::Sender<State>,
 ) {
-    let report = |text| set(state, Phase::Loading(text), None);
+    let report = |event| match event {
+        LoadEvent::Stage(text) => set(state, Phase::Loading(text), None),
+        LoadEvent::Bytes(bytes) => state.send_modify(|state| state.bytes = Some(bytes)),
+        LoadEvent::Memory(memory) => state.send_modify(|state| state.memory = Some(memory)),
+    };
     let mut failures = 0;
     let mut last_error = None;
     loop {
         let attempt = catch_unwind(AssertUnwindSafe(|| {
-            let device = device_name(config.device);
-            state.send_modify(|state| state.device = device);
+            let placement = Placement::open(&config.device)?;
+            state.send_modify(|state| state.device.clone_from(&placement.name));
             runtime.block_on(async {
-                let engine = load(config, device, &report).await?;
-                report("measuring the speed".to_owned());
+                let engine = load(config, &placement, &report).await?;
+                report(LoadEvent::Stage("measuring the speed".to_owned()));
                 engine.calibrate(admission).await;
                 Ok(engine)
             })
@@ -157,10 +169,11 @@ fn supervise(
                     failures + 1
                 };
                 // Before its requests end, so that no new one gets this engine.
-                report(match reason {
-                    RestartReason::Died => "the engine has died and is reloading".to_owned(),
-                    RestartReason::Stuck => "the engine is stuck and is reloading".to_owned(),
-                });
+                let text = match reason {
+                    RestartReason::Died => "the engine has died and is reloading",
+                    RestartReason::Stuck => "the engine is stuck and is reloading",
+                };
+                report(LoadEvent::Stage(text.to_owned()));
                 if reason == RestartReason::Stuck {
                     engine.give_up();
                 }
@@ -209,6 +222,7 @@ fn backoff(failures: u32) -> Duration {
 fn set(state: &watch::Sender<State>, phase: Phase, engine: Option<LoadedEngine>) {
     state.send_modify(|state| {
         state.phase = phase;
+        state.bytes = None;
         state.task = engine.as_ref().map(LoadedEngine::task).or(state.task);
         state.engine = engine;
     });

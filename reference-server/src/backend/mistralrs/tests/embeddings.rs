@@ -274,6 +274,6 @@ async fn names_the_problem_of_a_directory() {
         let Phase::Failed(text) = with_timeout(backend.settled()).await else {
             panic!("the model was loaded: {expected}");
         };
-        assert_eq!(text, checked);
+        assert_eq!(checked, format!("model.source: {text}"));
     }
 }

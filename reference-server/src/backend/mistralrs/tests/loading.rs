@@ -1,4 +1,7 @@
+use stockade_server_config::MemoryCheck;
+
 use super::*;
+use crate::tiny_model::gguf::{self, GgufTokenizer, GgufType};
 
 /// The load error of a model whose directory was changed.
 async fn load_error(change: impl FnOnce(&Path)) -> String {
@@ -126,4 +129,172 @@ async fn quantised_models_answer() {
         let answer = ask(&backend, request).await.unwrap();
         assert_eq!(answer.usage.completion_tokens, 4, "{quantise:?}");
     }
+}
+
+/// The answers of a text model to two greedy chats.
+async fn text_answers(config: MistralRsConfig) -> [Completion; 2] {
+    let backend = ready(config).await;
+    let mut answers = Vec::new();
+    for text in ["Hello", "Gr\u{fc}\u{df}e, 1 + 2?"] {
+        answers.push(ask(&backend, chat(text, &[], 24)).await.unwrap());
+    }
+    answers.try_into().unwrap()
+}
+
+async fn safetensors_answers() -> [Completion; 2] {
+    let dir = tempfile::tempdir().unwrap();
+    tiny_model::write_text(dir.path(), 7).unwrap();
+    text_answers(config(dir.path())).await
+}
+
+fn gguf_model(kind: GgufType, tokenizer: GgufTokenizer) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    gguf::write_gguf(dir.path(), 7, kind, tokenizer).unwrap();
+    dir
+}
+
+#[tokio::test]
+async fn a_gguf_model_answers_as_the_safetensors_of_its_weights() {
+    let expected = safetensors_answers().await;
+    assert!(expected[0].usage.completion_tokens > 8, "{expected:?}");
+    for tokenizer in [GgufTokenizer::Separate, GgufTokenizer::Embedded] {
+        let dir = gguf_model(GgufType::F32, tokenizer);
+        let answers = text_answers(config(dir.path())).await;
+        assert_eq!(answers, expected, "{tokenizer:?}");
+        // The path of the file, in place of its directory.
+        let answers = text_answers(config(&dir.path().join("model.gguf"))).await;
+        assert_eq!(answers, expected, "{tokenizer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_quantised_gguf_model_answers() {
+    let dir = gguf_model(GgufType::Q8, GgufTokenizer::Separate);
+    let answers = text_answers(config(dir.path())).await;
+    assert_eq!(answers[0].usage.completion_tokens, 24, "{answers:?}");
+}
+
+#[tokio::test]
+async fn quantised_text_models_answer() {
+    for quantise in [Quantise::Q8, Quantise::Q4] {
+        let dir = tempfile::tempdir().unwrap();
+        tiny_model::write_text(dir.path(), 7).unwrap();
+        let mut config = config(dir.path());
+        config.quantise = Some(quantise);
+        let answers = text_answers(config).await;
+        assert_eq!(answers[0].usage.completion_tokens, 24, "{quantise:?}");
+    }
+}
+
+/// The error of the checks at the start of the server.
+fn check_error(change: impl FnOnce(&Path, &mut MistralRsConfig)) -> String {
+    let dir = gguf_model(GgufType::F32, GgufTokenizer::Separate);
+    let mut config = config(dir.path());
+    change(dir.path(), &mut config);
+    config.check().unwrap_err()
+}
+
+#[test]
+fn refuses_to_quantise_a_gguf_model_again() {
+    let text = check_error(|_, config| config.quantise = Some(Quantise::Q8));
+    assert!(text.starts_with("model.source: "), "{text}");
+    assert!(text.contains("remove the setting quantise"), "{text}");
+}
+
+#[test]
+fn names_what_a_gguf_model_lacks() {
+    let text = check_error(|dir, _| {
+        fs::remove_file(dir.join("tokenizer.json")).unwrap();
+    });
+    assert!(text.contains("add the model's tokenizer.json"), "{text}");
+    let text = check_error(|dir, _| {
+        fs::remove_file(dir.join("tokenizer_config.json")).unwrap();
+    });
+    assert!(text.contains("no chat template"), "{text}");
+    let text = check_error(|dir, _| {
+        fs::copy(dir.join("model.gguf"), dir.join("other.gguf")).unwrap();
+    });
+    assert!(text.contains("several GGUF files"), "{text}");
+    let text = check_error(|dir, _| {
+        let file = dir.join("model.gguf");
+        let bytes = fs::read(&file).unwrap();
+        let name = bytes
+            .windows(5)
+            .position(|bytes| bytes == b"qwen2")
+            .unwrap();
+        fs::write(
+            &file,
+            [&bytes[..name], b"bloom", &bytes[name + 5..]].concat(),
+        )
+        .unwrap();
+    });
+    assert!(text.contains("\"bloom\""), "{text}");
+    let text = check_error(|dir, _| fs::write(dir.join("model.gguf"), "GGUF").unwrap());
+    assert!(text.contains("cannot read"), "{text}");
+}
+
+/// Pickle files can run code when they are read.
+#[test]
+fn never_loads_pickle_files() {
+    let dir = vision_model();
+    fs::rename(
+        dir.path().join("model.safetensors"),
+        dir.path().join("pytorch_model.bin"),
+    )
+    .unwrap();
+    let text = config(dir.path()).check().unwrap_err();
+    assert!(text.contains("has no weights"), "{text}");
+}
+
+#[tokio::test]
+async fn a_model_that_does_not_fit_is_refused_with_a_remedy() {
+    // Under a petabyte of KV cache, no machine has the memory.
+    let huge = |check| {
+        let dir = vision_model();
+        edit(
+            dir.path(),
+            "config.json",
+            "\"max_position_embeddings\": 4096",
+            "\"max_position_embeddings\": 4000000000000",
+        );
+        let mut config = config(dir.path());
+        config.memory_check = check;
+        (dir, config)
+    };
+    let (dir, config) = huge(MemoryCheck::Enforce);
+    let backend = MistralRs::start(config);
+    let Phase::Failed(text) = with_timeout(backend.settled()).await else {
+        panic!("the model was loaded");
+    };
+    assert!(text.contains("set context = "), "{text}");
+    assert!(text.contains("memory_check = \"warn\""), "{text}");
+    let memory = backend.status().memory.unwrap();
+    assert!(memory.needed > memory.available.unwrap());
+    drop(dir);
+}
+
+#[tokio::test]
+async fn loads_a_model_that_fits_and_reports_its_memory() {
+    let dir = vision_model();
+    let mut config = config(dir.path());
+    config.context = Some(128);
+    config.memory_check = MemoryCheck::Weights;
+    let backend = ready(config).await;
+    let memory = backend.status().memory.unwrap();
+    let file = dir
+        .path()
+        .join("model.safetensors")
+        .metadata()
+        .unwrap()
+        .len();
+    // The file has a header, too.
+    assert!(memory.weights < file && memory.weights > file * 9 / 10);
+    // One chat at a time on the CPU: 2 layers, 2 heads of 16 keys and values.
+    assert_eq!(memory.kv_cache, 128 * 2 * 2 * 16 * 2 * 4);
+    // The context is a limit of chats as well.
+    let refused = ask(&backend, chat(&"a".repeat(200), &[], 4)).await;
+    assert!(
+        matches!(refused, Err(BackendError::Invalid { .. })),
+        "{refused:?}"
+    );
 }
