@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use stockade::{Config, DeploymentFacts, Environment, Finding, Severity, check};
 use stockade_abuse::{DenyList, DenyListReport};
 use stockade_key_auth::{FileKeyStore, KeyStore};
-use stockade_server_config::{ServerFile, listen_address};
+use stockade_server_config::{ModelMemory, ServerFile, listen_address};
 use stockade_sqlx::SqlKeyStore;
 
 use crate::{
@@ -67,6 +67,8 @@ struct Loaded {
     tls: bool,
     /// Findings in the sections of the server.
     findings: Vec<Finding>,
+    /// The memory that models in local directories need.
+    memory: Vec<ModelMemory>,
 }
 
 impl CheckArgs {
@@ -76,6 +78,9 @@ impl CheckArgs {
             show_settings(&loaded.config)?;
         }
         let facts = self.facts(&loaded).await?;
+        for memory in &loaded.memory {
+            output::note(memory);
+        }
         let config = &loaded.config;
         let pepper = config.auth.pepper().err();
         let pepper = pepper.map(|error| config.locate(error).into());
@@ -131,6 +136,7 @@ impl CheckArgs {
                 listen: None,
                 tls: false,
                 findings: Vec::new(),
+                memory: Vec::new(),
             });
         }
         let environment = environment.legacy_names();
@@ -142,6 +148,7 @@ impl CheckArgs {
                 .map(Finding::from)
                 .chain(file.warnings())
                 .collect(),
+            memory: file.memory(),
             listen: Some(file.server.listen),
             tls: file.server.tls.is_some(),
             config: file.fence,

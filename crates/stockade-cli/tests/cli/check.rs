@@ -262,3 +262,37 @@ fn library_mode_ignores_server_sections() {
     assert_eq!(sandbox.run("check").code, 1);
     sandbox.run_ok("check --library --strict");
 }
+
+#[test]
+fn shows_the_memory_of_a_local_model() {
+    let sandbox = safe();
+    sandbox.write(
+        "model/config.json",
+        "{ \"hidden_size\": 64, \"num_attention_heads\": 4, \"num_hidden_layers\": 2, \
+         \"max_position_embeddings\": 4096 }",
+    );
+    let header = "{\"a.weight\":{\"dtype\":\"BF16\",\"shape\":[64,64],\"data_offsets\":[0,8192]}}";
+    let length = u8::try_from(header.len()).unwrap();
+    let file = [&[length, 0, 0, 0, 0, 0, 0, 0], header.as_bytes()].concat();
+    fs::write(sandbox.path("model/model.safetensors"), file).unwrap();
+    let output = sandbox.run_ok("check");
+    // In single precision, because the model runs on the CPU.
+    let shown =
+        "model: 4.0 MiB of memory needed (weights 16.0 KiB, KV cache 4.0 MiB, images 0.0 KiB)";
+    assert!(output.stderr.contains(shown), "{}", output.stderr);
+}
+
+#[test]
+fn warns_about_a_model_that_others_can_change() {
+    let sandbox = safe();
+    let mode = fs::Permissions::from_mode(0o777);
+    fs::set_permissions(sandbox.path("model"), mode).unwrap();
+    let output = sandbox.run_ok("check");
+    let warning = "warning: stockade.toml:4: model.source: all users can change";
+    assert!(output.stdout.contains(warning), "{}", output.stdout);
+    assert!(
+        output.stdout.contains("help: chmod -R go-w"),
+        "{}",
+        output.stdout
+    );
+}
