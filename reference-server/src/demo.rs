@@ -14,6 +14,8 @@ use stockade_server_config::listen_address;
 use tempfile::TempDir;
 
 mod console;
+mod model;
+mod question;
 mod sample_image;
 
 use crate::{
@@ -34,10 +36,11 @@ const EMBEDDING_NAME: &str = "demo-embedding";
 
 /// Generate a tiny model, a key and a configuration in a temporary directory, and serve them
 ///
-/// The tiny model has random weights and answers gibberish; everything else is real. It is served
+/// The tiny model was trained for the demo, on small drawn pictures of user interfaces and shapes:
+/// it answers questions about their colours, shapes, labels and counts, and clicks. It is served
 /// twice: in this process, and over an upstream, which is this server itself. A tiny embedding
-/// model is served, too. Use --model to serve a real model instead, for example
-/// Hcompany/Holo1.5-7B.
+/// model with random weights is served, too. Use --model to serve a real model instead, for
+/// example Hcompany/Holo1.5-7B.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
     /// Keep the files in this directory; by default they are removed on exit
@@ -49,22 +52,23 @@ pub(crate) struct DemoArgs {
     /// The address to listen on
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8000", value_parser = listen_address)]
     listen: SocketAddr,
-    /// The seed of the tiny model's weights
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
+    /// Serve a tiny model with random weights of this seed, which answers gibberish at full length
+    #[arg(long, conflicts_with = "model")]
+    seed: Option<u64>,
 }
 
 pub(crate) async fn run(args: DemoArgs) -> Result<(), StartError> {
     // The directory is removed on return, so a signal must stop the server, not the process.
     let folder = DemoDir::make(args.dir)?;
     let listen = with_port(args.listen)?;
-    let key = write_files(folder.path(), &args.model, listen, args.seed).await?;
+    let model = DemoModel::new(args.model, args.seed);
+    let key = write_files(folder.path(), &model, listen).await?;
     let config = Config::read(&folder.path().join(CONFIG), &Environment::from_process())?;
     logging::init(&config.log);
     let reporter = ConsoleReporter {
         folder: folder.path().to_owned(),
         kept: folder.is_kept(),
-        model: args.model,
+        model,
         key,
         bar: None,
         log: LogReporter::default(),
@@ -72,6 +76,29 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), StartError> {
     };
     serve::serve(config, None, reporter).await
 }
+
+/// The model that the demo serves.
+enum DemoModel {
+    /// The one that was trained for the demo.
+    Trained,
+    /// A tiny one with random weights of this seed.
+    Random(u64),
+    /// A directory or repository that the user chose.
+    Chosen(String),
+}
+
+impl DemoModel {
+    fn new(model: Option<String>, seed: Option<u64>) -> Self {
+        match (model, seed) {
+            (Some(model), _) => Self::Chosen(model),
+            (None, Some(seed)) => Self::Random(seed),
+            (None, None) => Self::Trained,
+        }
+    }
+}
+
+/// The seed of the embedding model, which is served with the trained model.
+const EMBEDDING_SEED: u64 = 1;
 
 const CONFIG: &str = "stockade.toml";
 const KEYS: &str = "keys.yaml";
@@ -126,20 +153,27 @@ impl DemoDir {
 
 async fn write_files(
     folder: &Path,
-    model: &Option<String>,
+    model: &DemoModel,
     listen: SocketAddr,
-    seed: u64,
 ) -> Result<GeneratedKey, StartError> {
-    let (source, embedding) = match model {
-        Some(model) => (model_argument(model), String::new()),
-        None => {
-            tiny_model::write(&folder.join(MODEL), seed)
-                .and_then(|()| tiny_model::write_embedding(&folder.join(EMBEDDING_MODEL), seed))
-                .map_err(|error| StartError::context("cannot create the tiny models", &error))?;
-            let embedding = format!(
-                "[[models]]\nname = \"{EMBEDDING_NAME}\"\nsource = \"./{EMBEDDING_MODEL}\"\n\n"
-            );
-            (format!("./{MODEL}"), embedding)
+    let path = folder.join(MODEL);
+    let (source, seed) = match model {
+        DemoModel::Chosen(model) => (model_argument(model), None),
+        DemoModel::Random(seed) => {
+            tiny_model::write(&path, *seed).map_err(|error| cannot_create(&error))?;
+            (format!("./{MODEL}"), Some(*seed))
+        }
+        DemoModel::Trained => {
+            model::write(&path).map_err(|error| cannot_write(&path, &error))?;
+            (format!("./{MODEL}"), Some(EMBEDDING_SEED))
+        }
+    };
+    let embedding = match seed {
+        None => String::new(),
+        Some(seed) => {
+            tiny_model::write_embedding(&folder.join(EMBEDDING_MODEL), seed)
+                .map_err(|error| cannot_create(&error))?;
+            format!("[[models]]\nname = \"{EMBEDDING_NAME}\"\nsource = \"./{EMBEDDING_MODEL}\"\n\n")
         }
     };
     let id = NAME.parse().expect("a literal id");
@@ -203,6 +237,10 @@ fn with_port(listen: SocketAddr) -> Result<SocketAddr, StartError> {
     TcpListener::bind(listen)
         .and_then(|listener| listener.local_addr())
         .map_err(|error| StartError::new(format!("cannot listen on {listen}: {error}")))
+}
+
+fn cannot_create(error: &tiny_model::TinyModelError) -> StartError {
+    StartError::context("cannot create the tiny models", error)
 }
 
 fn cannot_write(path: &Path, error: &io::Error) -> StartError {

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use indicatif::{ProgressBar, ProgressStyle};
 use stockade_key_auth::GeneratedKey;
 
-use super::{EMBEDDING_NAME, NAME, UPSTREAM_NAME, sample_image};
+use super::{DemoModel, EMBEDDING_NAME, NAME, UPSTREAM_NAME, question, sample_image};
 use crate::{
     backend::ByteProgress,
     cli::print,
@@ -16,7 +16,7 @@ use crate::{
 pub(super) struct ConsoleReporter {
     pub(super) folder: PathBuf,
     pub(super) kept: bool,
-    pub(super) model: Option<String>,
+    pub(super) model: DemoModel,
     pub(super) key: GeneratedKey,
     pub(super) bar: Option<ProgressBar>,
     pub(super) log: LogReporter,
@@ -57,6 +57,10 @@ impl ProgressReporter for ConsoleReporter {
         self.clear();
         // If the terminal is gone, the server keeps running without the text.
         let _ = print(&self.text(address, device));
+        if let DemoModel::Trained = self.model {
+            let key = self.key.expose().to_owned();
+            tokio::spawn(question::ask_and_print(address, key));
+        }
     }
 
     fn failed(&mut self, address: SocketAddr, why: &str) {
@@ -85,16 +89,25 @@ impl ConsoleReporter {
         let image = sample_image::data_url();
         let fate = if self.kept { "kept" } else { "removed on exit" };
         let folder = self.folder.display();
+        let random = "with random weights";
         let model = match &self.model {
-            Some(model) => format!("{model}, on {device}"),
-            None => format!(
-                "a tiny one with random weights, on {device}: IT ANSWERS GIBBERISH.\n\
+            DemoModel::Chosen(model) => format!("{model}, on {device}"),
+            DemoModel::Trained => format!(
+                "a tiny one that was trained for this demo, on {device}: it knows small\n\
+                 \x20        pictures of buttons and shapes, and answers in a few words.\n\
                  \x20        A real one: stockade-server demo --model Hcompany/Holo1.5-7B"
             ),
+            DemoModel::Random(_) => {
+                format!("a tiny one {random}, on {device}: IT ANSWERS GIBBERISH.")
+            }
         };
         let embedding = match &self.model {
-            Some(_) => String::new(),
-            None => format!("\n         {EMBEDDING_NAME}: for /v1/embeddings, with random weights"),
+            DemoModel::Chosen(_) => String::new(),
+            _ => format!("\n         {EMBEDDING_NAME}: for /v1/embeddings, {random}"),
+        };
+        let question = match &self.model {
+            DemoModel::Trained => question::QUESTION,
+            _ => "What is in this picture?",
         };
         format!(
             r#"
@@ -110,8 +123,8 @@ Ask about an image and stream the answer:
 curl -N {base}/v1/chat/completions \
   -H 'Authorization: Bearer {key}' \
   -H 'Content-Type: application/json' \
-  -d '{{"model": "{NAME}", "stream": true, "max_tokens": 48, "messages": [{{"role": "user", "content": [
-        {{"type": "text", "text": "What is in this picture?"}},
+  -d '{{"model": "{NAME}", "stream": true, "max_tokens": 48, "temperature": 0, "messages": [{{"role": "user", "content": [
+        {{"type": "text", "text": "{question}"}},
         {{"type": "image_url", "image_url": {{"url": "{image}"}}}}]}}]}}'
 
 The same in Python, after: pip install openai
@@ -120,9 +133,9 @@ from openai import OpenAI
 client = OpenAI(base_url="{base}/v1", api_key="{key}")
 picture = "{image}"
 stream = client.chat.completions.create(
-    model="{NAME}", stream=True, max_tokens=48,
+    model="{NAME}", stream=True, max_tokens=48, temperature=0,
     messages=[{{"role": "user", "content": [
-        {{"type": "text", "text": "What is in this picture?"}},
+        {{"type": "text", "text": "{question}"}},
         {{"type": "image_url", "image_url": {{"url": picture}}}}]}}])
 for chunk in stream:
     print(chunk.choices[0].delta.content or "", end="", flush=True)

@@ -77,7 +77,7 @@ def add_key(folder: Path, key_id, *args):
 
 def demo_files(folder: Path):
     """Starts `demo` until it is ready, so that its files are in the folder; returns its output."""
-    process = Process("demo", "--dir", str(folder), "--listen", "127.0.0.1:0")
+    process = Process("demo", "--seed", "1", "--dir", str(folder), "--listen", "127.0.0.1:0")
     process.wait_for("Ctrl-C stops the server")
     assert process.stop() == 0
     return process.text

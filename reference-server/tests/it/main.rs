@@ -7,6 +7,7 @@ mod audit_failures;
 mod chat;
 mod compatibility;
 mod credentials;
+mod demo_model;
 mod descriptors;
 mod early_responses;
 mod embeddings;

@@ -158,8 +158,23 @@ fn demo_prints_example_requests_and_cleans_up() {
     while !text.contains("Ctrl-C stops the server") {
         assert_ne!(out.read_line(&mut text).unwrap(), 0, "{text}");
     }
-    assert!(text.contains("GIBBERISH"), "{text}");
     assert!(text.contains("--model Hcompany/Holo1.5-7B"), "{text}");
+
+    // The model answers a question itself.
+    while !text.contains("\n  answer ") {
+        assert_ne!(out.read_line(&mut text).unwrap(), 0, "{text}");
+    }
+    let (_, asked) = text.split_once("\n  question  ").unwrap();
+    let mut asked = asked.lines();
+    assert_eq!(asked.next(), Some("Click the Submit button"));
+    let answer = asked.next().unwrap();
+    let click = answer
+        .trim_start_matches("  answer    Click(")
+        .trim_end_matches(')');
+    let (x, y) = click.split_once(", ").expect(answer);
+    let (x, y): (u32, u32) = (x.parse().expect(answer), y.parse().expect(answer));
+    // The button in `demo-model/example.png`.
+    assert!((36..134).contains(&x) && (5..33).contains(&y), "{answer}");
 
     // Runs the example as printed.
     let start = text.find("\ncurl ").unwrap();

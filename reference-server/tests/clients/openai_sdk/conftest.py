@@ -23,7 +23,7 @@ class SdkServer(Server):
 def demo_text(tmp_path_factory):
     """The output of the demo and its directory."""
     folder = tmp_path_factory.mktemp("demo") / "files"
-    process = Process("demo", "--dir", str(folder), "--listen", "127.0.0.1:0")
+    process = Process("demo", "--seed", "1", "--dir", str(folder), "--listen", "127.0.0.1:0")
     process.wait_for("Ctrl-C stops the server")
     yield process.text, folder
     assert process.stop() == 0
