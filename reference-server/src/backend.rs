@@ -18,10 +18,12 @@ use crate::{
 
 pub use crate::relay::RelayApi;
 
+mod image_support;
 #[cfg(feature = "mistralrs")]
 mod mistralrs;
 mod upstream;
 
+pub use self::image_support::ImageSupport;
 #[cfg(all(test, feature = "mistralrs"))]
 pub(crate) use self::mistralrs::decode;
 #[cfg(feature = "mistralrs")]
@@ -121,6 +123,12 @@ pub trait Backend: Send + Sync + 'static {
             param: "tokenize".to_owned(),
         };
         Box::pin(future::ready(Err(error)))
+    }
+
+    /// What the model does with images, once that is known; `None` if it takes none, or if a server
+    /// elsewhere decides.
+    fn images(&self) -> Option<ImageSupport> {
+        None
     }
 
     /// Whether the field of another server's API, such as `chat_template_kwargs`, affects this

@@ -13,6 +13,7 @@
 mod completion;
 mod event;
 mod image;
+mod image_report;
 mod message;
 mod request;
 
@@ -22,5 +23,6 @@ pub use image::Image;
 #[cfg(feature = "mistralrs")]
 pub(crate) use image::MAX_PIXELS;
 pub(crate) use image::{EncodedImage, ImageRejection};
+pub use image_report::{ImagePixels, ImageReport, ImageSize};
 pub use message::{Message, Part, Role, ToolCall};
 pub use request::{ChatRequest, ReasoningEffort, ResponseFormat, Sampling, Tool, ToolChoice};

@@ -9,6 +9,7 @@ mod completions;
 pub(crate) mod embeddings;
 mod extensions;
 mod field_rules;
+mod image_pixels;
 mod images;
 mod json;
 mod limits;
@@ -32,6 +33,7 @@ use stockade_core::refusal::Refusal;
 
 use crate::backend::RelayApi;
 
+pub(crate) use image_pixels::FIELD as IMAGE_PIXELS_FIELD;
 pub(crate) use json::is_plain_path;
 pub(crate) use limits::ChatLimits;
 pub(crate) use refusals::missing;

@@ -46,6 +46,7 @@
 
 mod device;
 mod file;
+mod image_pixels;
 mod listen;
 mod model;
 mod model_check;
@@ -60,7 +61,8 @@ pub use device::DeviceConfig;
 pub use file::ServerFile;
 pub use listen::listen_address;
 pub use model::{
-    ApiConfig, EngineConfig, MemoryCheck, ModelConfig, PagedAttention, QuantiseConfig,
+    ApiConfig, Coordinates, EngineConfig, MemoryCheck, ModelConfig, OlderImages, PagedAttention,
+    QuantiseConfig,
 };
 pub use model_check::ModelMemory;
 pub use sections::{

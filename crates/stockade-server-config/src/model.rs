@@ -39,8 +39,16 @@ pub struct ModelConfig {
     pub memory_check: Option<MemoryCheck>,
     /// Whether a text model on a GPU has a paged KV cache.
     pub paged_attention: Option<PagedAttention>,
-    /// The maximum side of an image in pixels; larger images are scaled down for the model.
-    pub max_image_side: Option<NonZeroU16>,
+    /// The maximum number of pixels of an image; larger images are scaled down for the model. At
+    /// most that of the model, which is the default.
+    pub max_pixels: Option<NonZeroU32>,
+    /// The minimum number of pixels of an image; smaller images are scaled up for the model. At
+    /// least that of the model, which is the default.
+    pub min_pixels: Option<NonZeroU32>,
+    /// What happens to images of a chat beyond those that the engine can show to the model.
+    pub older_images: Option<OlderImages>,
+    /// The space of coordinates in answers.
+    pub coordinates: Option<Coordinates>,
     /// The servers that serve the model, in place of an engine.
     #[serde(default)]
     pub upstream: Vec<UpstreamConfig>,
@@ -101,7 +109,10 @@ impl ModelConfig {
             context: None,
             memory_check: None,
             paged_attention: None,
-            max_image_side: None,
+            max_pixels: None,
+            min_pixels: None,
+            older_images: None,
+            coordinates: None,
             upstream: Vec::new(),
             apis: None,
             fallback: Vec::new(),
@@ -152,11 +163,6 @@ impl ModelConfig {
     /// How long a request may make no progress, at least: 60 seconds.
     pub fn stuck_after_secs_or_default(&self) -> NonZeroU32 {
         self.stuck_after_secs.unwrap_or(nonzero!(60))
-    }
-
-    /// The maximum side of an image: 1440 pixels.
-    pub fn max_image_side_or_default(&self) -> NonZeroU16 {
-        self.max_image_side.unwrap_or(nonzero!(1_440))
     }
 
     /// The maximum number of tokens of a chat without images that the limits of requests leave: one
@@ -243,6 +249,50 @@ pub enum PagedAttention {
     Off,
     /// For text models on a GPU; others have the usual KV cache.
     Auto,
+}
+
+/// What happens to images of a chat beyond those that the engine can show to the model.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum OlderImages {
+    /// The chat is refused: an answer never lacks an image that the client sent.
+    #[default]
+    Refuse,
+    /// A text takes the place of each older image, and the response has their number.
+    Drop,
+}
+
+impl OlderImages {
+    /// The name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Drop => "drop",
+        }
+    }
+}
+
+/// The space of coordinates in answers.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Coordinates {
+    /// The image as the model sees it; the answer is unchanged.
+    #[default]
+    Model,
+    /// The last image of the chat as the client sent it.
+    Original,
+}
+
+impl Coordinates {
+    /// The name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Original => "original",
+        }
+    }
 }
 
 /// A quantisation of the weights.

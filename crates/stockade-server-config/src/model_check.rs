@@ -108,8 +108,10 @@ impl ModelConfig {
     }
 
     fn memory_needs(&self, path: &Path, request_tokens: u64) -> MemoryNeeds {
-        let side = u64::from(self.max_image_side_or_default().get());
-        let max_pixels = max_pixels(path).map(|pixels| pixels.min(side * side));
+        let asked = self
+            .max_pixels
+            .map_or(u64::MAX, |pixels| pixels.get().into());
+        let max_pixels = max_pixels(path).map(|pixels| pixels.min(asked));
         let images = max_pixels.map_or(0, |_| MAX_IMAGES);
         let max_pixels = max_pixels.unwrap_or(0);
         let image_tokens = images * (max_pixels / TOKEN_PIXELS);

@@ -4,7 +4,7 @@ use std::{collections::HashMap, env, fs::File, net::IpAddr, path::Path};
 
 use stockade::{ConfigError, Finding, Severity};
 
-use crate::{ModelConfig, ModelMemory, ServerFile, UpstreamConfig};
+use crate::{ModelConfig, ModelMemory, ServerFile, UpstreamConfig, image_pixels};
 
 impl ServerFile {
     /// Checks what prevents a start of the server, in addition to the checks of the fence.
@@ -14,6 +14,7 @@ impl ServerFile {
         for (at, model) in self.models.iter().enumerate() {
             let section = self.section(at);
             errors.extend(model.check_directory(&section));
+            errors.extend(image_pixels::check(model, &section));
             for (at, upstream) in model.upstream.iter().enumerate() {
                 errors.extend(check_key(upstream, &format!("{section}.upstream[{at}]")));
             }
@@ -122,6 +123,11 @@ fn check_settings(model: &ModelConfig, section: &str) -> Result<(), ConfigError>
     if model.api_name().trim().is_empty() {
         return error("name", "the name is empty");
     }
+    if let (Some(min), Some(max)) = (model.min_pixels, model.max_pixels)
+        && min > max
+    {
+        return error("min_pixels", "it is over max_pixels: exchange the values");
+    }
     // No setting is without effect.
     let of_engines = [
         ("engine", model.engine.is_some()),
@@ -130,7 +136,10 @@ fn check_settings(model: &ModelConfig, section: &str) -> Result<(), ConfigError>
         ("context", model.context.is_some()),
         ("memory_check", model.memory_check.is_some()),
         ("paged_attention", model.paged_attention.is_some()),
-        ("max_image_side", model.max_image_side.is_some()),
+        ("max_pixels", model.max_pixels.is_some()),
+        ("min_pixels", model.min_pixels.is_some()),
+        ("older_images", model.older_images.is_some()),
+        ("coordinates", model.coordinates.is_some()),
         ("max_cost_secs", model.max_cost_secs.is_some()),
         ("max_client_cost_secs", model.max_client_cost_secs.is_some()),
         ("stuck_after_secs", model.stuck_after_secs.is_some()),

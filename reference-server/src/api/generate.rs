@@ -7,6 +7,7 @@
 //!    or the stream is dropped, and with it the [`Generation`](crate::backend::Generation).
 
 mod buffered;
+mod image_headers;
 mod stream;
 
 use std::{sync::Arc, time::SystemTime};
@@ -75,6 +76,7 @@ async fn generate(
     let ignored = request.unknown.header();
     let started = start(&*model.backend, request.chat, &meter, deadline).await?;
     let generation = started.map_err(|error| refusal(dialect, api, error))?;
+    let (images, generation) = image_headers::peek(generation);
     let mut response = if request.is_stream {
         let mut response = stream::respond(
             generation,
@@ -87,6 +89,9 @@ async fn generate(
     } else {
         buffered::respond(generation, request.writer, deadline, &meter).await?
     };
+    if let Some(images) = images {
+        image_headers::insert(&images, response.headers_mut());
+    }
     if let Some(names) = ignored {
         response.headers_mut().insert(IGNORED_HEADER, names);
     }
@@ -165,6 +170,9 @@ pub(super) async fn read(
     relay::check_name(context, &request.model)?;
     check_phase(&*model.backend)?;
     request.retain_extensions(|name| model.backend.accepts_extension(name));
+    if model.backend.images().is_some() {
+        request.read_image_pixels()?;
+    }
     Ok(request)
 }
 

@@ -11,7 +11,10 @@ use serde::Serialize;
 use stockade_core::refusal::{Refusal, RefusalKind};
 
 use super::{Api, refusals, unix_seconds};
-use crate::models::{Model, Models};
+use crate::{
+    backend::ImageSupport,
+    models::{Model, Models},
+};
 
 #[derive(Serialize)]
 struct ModelList {
@@ -25,6 +28,14 @@ struct ModelObject {
     object: &'static str,
     created: u64,
     owned_by: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stockade: Option<StockadeObject>,
+}
+
+/// What only this server reports.
+#[derive(Serialize)]
+struct StockadeObject {
+    images: ImageSupport,
 }
 
 pub(super) async fn list(State(api): State<Arc<Api>>) -> Response {
@@ -78,11 +89,13 @@ pub(super) fn names<'a>(models: impl Iterator<Item = &'a Model>) -> String {
 
 impl Api {
     fn object(&self, model: &Model) -> ModelObject {
+        let images = model.backend.images();
         ModelObject {
             id: model.name.clone(),
             object: "model",
             created: unix_seconds(self.started),
             owned_by: "stockade",
+            stockade: images.map(|images| StockadeObject { images }),
         }
     }
 }

@@ -17,15 +17,22 @@
 
 use std::{fmt, sync::Arc, time::Instant};
 
-use ::image::DynamicImage;
 use futures_util::{StreamExt, future::BoxFuture, stream};
+use stockade_server_config::{Coordinates, OlderImages};
 use tokio::sync::watch;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
-use super::{Backend, BackendError, Generation, Load, Phase, RelayApi, Status, Tokens, UsageMeter};
+use super::{
+    Backend, BackendError, Generation, ImageSupport, Load, Phase, RelayApi, Status, Tokens,
+    UsageMeter,
+};
 use crate::{
     blocking_pool::BlockingPool,
-    chat::{ChatRequest, Event, FinishReason, ImageRejection, Message, Part, Role, Usage},
+    chat::{
+        ChatRequest, Event, FinishReason, ImageRejection, ImageReport, Message, Part,
+        ResponseFormat, Role, Usage,
+    },
+    dialect::IMAGE_PIXELS_FIELD,
     embedding::{EmbeddingRequest, Embeddings},
 };
 
@@ -35,6 +42,7 @@ mod calibrate;
 mod checksum;
 mod config;
 mod constraint;
+mod coordinates;
 mod cost;
 mod decode;
 mod demand;
@@ -47,6 +55,7 @@ mod gguf_dir;
 mod grammar;
 mod hub;
 mod image;
+mod image_limits;
 mod loader;
 mod logit_bias;
 mod logits_processor;
@@ -56,6 +65,7 @@ mod memory;
 pub(crate) mod metrics;
 mod model_dir;
 mod model_files;
+mod older_images;
 mod output;
 mod picture;
 mod pipeline;
@@ -63,7 +73,9 @@ mod placement;
 mod prompt;
 mod quirks;
 mod reasoning;
+mod reserved_text;
 mod sampler;
+mod size_rule;
 mod stop_filter;
 mod supervise;
 #[cfg(test)]
@@ -81,8 +93,9 @@ pub(crate) use decode::decode;
 
 use admission::Admission;
 use constraint::Constraint;
+use coordinates::{CoordinateMapper, CoordinateSpace};
 use embedder::Embedder;
-use engine::Engine;
+use engine::{Engine, ModelInfo};
 use generate::{GenerationTask, Thinking};
 use grammar::{Grammar, GrammarError};
 use metrics::EngineMetrics;
@@ -93,7 +106,8 @@ use supervise::{LoadedEngine, ModelTask, State};
 /// A model that mistral.rs runs in this process.
 #[derive(Clone)]
 pub struct MistralRs {
-    max_image_side: u32,
+    older_images: OlderImages,
+    coordinates: Coordinates,
     state: watch::Receiver<State>,
     admission: Arc<Admission>,
     decode_pool: BlockingPool,
@@ -107,7 +121,8 @@ impl MistralRs {
         let metrics = EngineMetrics::new(&config.name);
         let admission = Arc::new(Admission::new(config.queue_limits(), metrics));
         Self {
-            max_image_side: config.max_image_side,
+            older_images: config.older_images,
+            coordinates: config.coordinates,
             admission: admission.clone(),
             decode_pool: BlockingPool::per_core(),
             grammar_pool: BlockingPool::per_core(),
@@ -156,19 +171,31 @@ impl MistralRs {
 
     async fn answer(
         self,
-        request: ChatRequest,
+        mut request: ChatRequest,
         meter: UsageMeter,
     ) -> Result<Generation, BackendError> {
         let arrival = Instant::now();
         // Before the queue: requests that can never succeed are refused immediately.
         let engine = self.engine()?;
         validate::features(&engine.info, &request)?;
+        let dropped = self.drop_older_images(&engine.info, &mut request);
         validate::messages(&engine.info, &request.messages)?;
-        validate::tools(&engine.info, &request)?;
+        validate::tools(&request)?;
         let constraint = Constraint::new(&request)?;
         let grammar = self.compile(&engine, &constraint).await?;
         let share = demand::share(&meter);
-        let pictures = self.pictures(&engine, &request.messages, share.key).await?;
+        let pictures = self.pictures(&engine.info, &request, share.key).await?;
+        let has_images = !pictures.is_empty();
+        let coordinates = self.coordinate_mapper(&request, &pictures);
+        let report = ImageReport {
+            sizes: pictures
+                .iter()
+                .map(|picture| picture.geometry.size())
+                .collect(),
+            dropped,
+            maps_coordinates: coordinates.is_some(),
+        };
+        let image_tokens: usize = pictures.iter().map(|picture| picture.tokens).sum();
         let (_, demand) = self.demand(&engine, &request, &pictures, share).await?;
         drop(engine);
         let slot = self.admission.enter(demand).await?;
@@ -208,6 +235,7 @@ impl MistralRs {
             schema_param: constraint.param,
             tools,
             single_call,
+            coordinates,
             slot,
             estimate: self.admission.estimate(&work),
             admission: self.admission,
@@ -220,15 +248,25 @@ impl MistralRs {
         // Waits for the first event, so that a refusal by the engine still has a status.
         let first = items.recv().await.unwrap_or(Err(BackendError::Engine))?;
         let rest = UnboundedReceiverStream::new(items);
-        Ok(stream::iter([Ok(first)]).chain(rest).boxed())
+        let items = stream::iter([Ok(first)]).chain(rest);
+        let items = items.map(move |item| match item {
+            Ok(Event::Done(usage)) => Ok(Event::Done(Usage {
+                image_tokens,
+                ..usage
+            })),
+            item => item,
+        });
+        let images = has_images.then_some(Ok(Event::Images(report)));
+        Ok(stream::iter(images).chain(items).boxed())
     }
 
     /// Counts the prompt tokens of a chat, without a slot.
-    async fn count(self, request: ChatRequest) -> Result<usize, BackendError> {
+    async fn count(self, mut request: ChatRequest) -> Result<usize, BackendError> {
         let engine = self.engine()?;
+        self.drop_older_images(&engine.info, &mut request);
         validate::messages(&engine.info, &request.messages)?;
-        validate::tools(&engine.info, &request)?;
-        let pictures = self.pictures(&engine, &request.messages, 0).await?;
+        validate::tools(&request)?;
+        let pictures = self.pictures(&engine.info, &request, 0).await?;
         let (_, _, count) = self.prompt(&engine, &request, &pictures).await?;
         Ok(count)
     }
@@ -259,7 +297,7 @@ impl MistralRs {
             }
             None => {
                 let reasoning = info.reasoning.values(request.reasoning_effort);
-                Prompt::new(request, images, info.tool_style)
+                Prompt::new(request, images, info.tool_style, &info.reserved)
                     .with_reasoning(reasoning.unwrap_or_default())
             }
         };
@@ -286,56 +324,67 @@ impl MistralRs {
             .map_err(|error| validate::invalid_schema(constraint.param, &error))
     }
 
-    /// Decodes the images, in their order, and resizes them.
+    /// Replaces older images that the engine cannot show, if the operator permits it; returns their
+    /// number.
+    fn drop_older_images(&self, info: &ModelInfo, request: &mut ChatRequest) -> usize {
+        if self.older_images != OlderImages::Drop || info.images.is_none() {
+            return 0;
+        }
+        let dropped = older_images::drop_older(&mut request.messages, quirks::MAX_IMAGES);
+        if dropped > 0 {
+            tracing::info!(dropped, "older images of a chat are not shown to the model");
+            let count = u64::try_from(dropped).unwrap_or(u64::MAX);
+            ::metrics::counter!("stockade_dropped_images_total").increment(count);
+        }
+        dropped
+    }
+
+    /// The mapper of coordinates in the answer, for a chat with images.
+    fn coordinate_mapper(
+        &self,
+        request: &ChatRequest,
+        pictures: &[Picture],
+    ) -> Option<CoordinateMapper> {
+        if self.coordinates != Coordinates::Original {
+            return None;
+        }
+        let is_json = matches!(request.response_format, ResponseFormat::JsonSchema { .. });
+        let space = CoordinateSpace::of(&pictures.last()?.geometry);
+        Some(CoordinateMapper::new(space, is_json))
+    }
+
+    /// Decodes the images, in their order, at the sizes that the model sees.
     ///
     /// Before the queue, so that waiting chats keep no pictures that are larger than the model's.
     async fn pictures(
         &self,
-        engine: &Engine,
-        messages: &[Message],
+        info: &ModelInfo,
+        request: &ChatRequest,
         owner: u64,
     ) -> Result<Vec<Picture>, BackendError> {
-        let images = self.decode_images(messages).await?;
-        self.resize_images(engine, images, owner).await
-    }
-
-    /// Decodes the images, in their order.
-    async fn decode_images(&self, messages: &[Message]) -> Result<Vec<DynamicImage>, BackendError> {
-        let side = self.max_image_side;
-        let mut decoded = Vec::new();
-        for input in messages.iter().flat_map(Message::images) {
+        // A text model has no images to prepare.
+        let Some(limits) = info.images else {
+            return Ok(Vec::new());
+        };
+        let sizes = validate::sizes(&limits.sizes, request.image_pixels)?;
+        let mut pictures = Vec::new();
+        for input in request.messages.iter().flat_map(Message::images) {
             let file = input.file.clone();
+            let prepare = move || {
+                let image = decode::decode(&file)?;
+                let image = image::prepare(image, &sizes).ok_or(ImageRejection::Corrupt)?;
+                Ok(Picture::new(image, owner))
+            };
             // A job for each image, so that a chat with many images does not delay others.
-            let job = self.decode_pool.run(move || decode::decode(&file, side));
-            let image = job.await.unwrap_or(Err(ImageRejection::Corrupt));
-            decoded.push(image.map_err(|rejection| BackendError::InvalidImage {
+            let image = self.decode_pool.run(prepare).await;
+            let image = image.unwrap_or(Err(ImageRejection::Corrupt));
+            pictures.push(image.map_err(|rejection| BackendError::InvalidImage {
                 param: input.param.clone(),
                 message: rejection.message().to_owned(),
             })?);
         }
-        Ok(decoded)
-    }
-
-    /// Resizes on a blocking thread, because a large image takes hundreds of milliseconds.
-    async fn resize_images(
-        &self,
-        engine: &Engine,
-        images: Vec<DynamicImage>,
-        owner: u64,
-    ) -> Result<Vec<Picture>, BackendError> {
-        if images.is_empty() {
-            return Ok(Vec::new());
-        }
-        let bounds = image::ImageBounds {
-            max_side: self.max_image_side,
-            pixels: engine.info.pixels,
-        };
-        let resize = move || {
-            let resize = |image| Picture::new(&image::resize(image, bounds), owner);
-            images.iter().map(resize).collect()
-        };
-        let resized = self.decode_pool.run(resize).await;
-        resized.ok_or(BackendError::Engine)
+        validate::image_tokens(&limits, &pictures)?;
+        Ok(pictures)
     }
 }
 
@@ -375,6 +424,26 @@ impl Backend for MistralRs {
         request: ChatRequest,
     ) -> BoxFuture<'static, Result<usize, BackendError>> {
         Box::pin(self.clone().count(request))
+    }
+
+    fn images(&self) -> Option<ImageSupport> {
+        let LoadedEngine::Chat(engine) = self.loaded().ok()? else {
+            return None;
+        };
+        let sizes = engine.info.images?.sizes;
+        Some(ImageSupport {
+            resize: "smart_resize",
+            factor: sizes.factor,
+            min_pixels: sizes.min_pixels,
+            max_pixels: sizes.max_pixels,
+            max_images: quirks::MAX_IMAGES,
+            older_images: self.older_images.name(),
+            coordinates: self.coordinates.name(),
+        })
+    }
+
+    fn accepts_extension(&self, name: &str) -> bool {
+        name == IMAGE_PIXELS_FIELD && self.images().is_some()
     }
 
     fn supports(&self, param: &str) -> bool {

@@ -1,12 +1,14 @@
 //! A completion: the collected events of a generation.
 
-use super::{Event, FinishReason, TokenLogprob, ToolCall, Usage};
+use super::{Event, FinishReason, ImageReport, TokenLogprob, ToolCall, Usage};
 
 /// The collected events of a generation.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Completion {
     /// The choices, by their index.
     pub choices: Vec<Choice>,
+    /// What the model sees of the images.
+    pub images: Option<ImageReport>,
     /// The token usage; `None` before [`Event::Done`].
     pub usage: Option<Usage>,
 }
@@ -30,6 +32,7 @@ impl Completion {
     /// Adds an event.
     pub fn push(&mut self, event: Event) {
         match event {
+            Event::Images(images) => self.images = Some(images),
             Event::Text {
                 choice,
                 text,

@@ -1,10 +1,15 @@
 //! The events of a generation.
 
-/// An event of a generation: any number of texts and tool calls, a [`Finish`](Self::Finish) for
-/// each choice, then one [`Done`](Self::Done).
+use super::ImageReport;
+
+/// An event of a generation: [`Images`](Self::Images) if it has images and runs in this process,
+/// any number of texts and tool calls, a [`Finish`](Self::Finish) for each choice, then one
+/// [`Done`](Self::Done).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
+    /// What the model sees of the images; ready when the generation has started.
+    Images(ImageReport),
     /// More text; always whole characters.
     Text {
         /// The index of the choice.
@@ -86,6 +91,8 @@ pub struct Usage {
     pub prompt_tokens: usize,
     /// Generated tokens, including those of the reasoning.
     pub completion_tokens: usize,
+    /// Prompt tokens of images, as far as the model runs in this process.
+    pub image_tokens: usize,
     /// Prompt tokens that a cache had.
     pub cached_tokens: usize,
     /// Generated tokens of the reasoning.

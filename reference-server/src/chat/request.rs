@@ -3,7 +3,7 @@
 use http::HeaderMap;
 use serde_json::value::RawValue;
 
-use super::Message;
+use super::{ImagePixels, Message};
 
 /// A chat, validated as far as that needs no model.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ pub struct ChatRequest {
     pub top_logprobs: Option<u8>,
     /// How much a reasoning model thinks; `None` leaves it to the model.
     pub reasoning_effort: Option<ReasoningEffort>,
+    /// The sizes of images that the request asks for, of a model with a rule for them.
+    pub image_pixels: ImagePixels,
     /// The documented extensions of other servers that the request has, with their names. Only
     /// those that the backend [accepts](crate::backend::Backend::accepts_extension).
     pub extensions: Vec<(String, Box<RawValue>)>,
@@ -49,6 +51,7 @@ impl ChatRequest {
             choices: 1,
             top_logprobs: None,
             reasoning_effort: None,
+            image_pixels: ImagePixels::default(),
             extensions: Vec::new(),
             trace_headers: HeaderMap::new(),
         }

@@ -46,12 +46,15 @@ impl MistralRsConfig {
         config.max_client_cost = model.max_client_cost_secs.map(seconds);
         config.stuck_after = seconds(model.stuck_after_secs_or_default());
         config.queue_wait = Duration::from_secs(model.queue_wait_secs_or_default().into());
-        config.max_image_side = model.max_image_side_or_default().get().into();
         let context = model.context.map(|tokens| usize::try_from(tokens.get()));
         config.context = context.and_then(Result::ok);
         config.request_tokens = Some(model.request_tokens(body));
         config.memory_check = model.memory_check.unwrap_or_default();
         config.paged_attention = model.paged_attention == Some(PagedAttention::Auto);
+        config.max_pixels = model.max_pixels.map(|pixels| pixels.get().into());
+        config.older_images = model.older_images.unwrap_or_default();
+        config.coordinates = model.coordinates.unwrap_or_default();
+        config.min_pixels = model.min_pixels.map(|pixels| pixels.get().into());
         Ok(config)
     }
 }

@@ -16,7 +16,7 @@ pub(in crate::dialect) use request_reader::{
     choices, logit_bias, read, reasoning_effort, stop_sequences, stream_options,
 };
 pub(in crate::dialect) use response_body::{
-    ErrorBody, TokenBody, UsageBody, finish_reason, token_bodies,
+    ErrorBody, TokenBody, UsageBody, finish_reason, is_zero, token_bodies,
 };
 
 use super::{

@@ -5,16 +5,14 @@ use stockade_core::refusal::{Refusal, RefusalReason};
 use super::refusals::invalid;
 use crate::chat::{EncodedImage, Image, ImageRejection, Part};
 
-/// The maximum number of images in a request; a model may support fewer.
-const MAX_IMAGES: usize = 8;
-/// The maximum number of pixels of all images together, which bounds the memory of a request.
-const MAX_PIXELS: u64 = 80_000_000;
+/// The maximum number of images in a request. The fence permits fewer, unless its setting is
+/// raised; a model may show only some of them, and only those are decoded.
+const MAX_IMAGES: usize = 100;
 
-/// Counts the images and pixels of a request.
+/// Counts the images of a request.
 #[derive(Default)]
 pub(super) struct ImageBudget {
     images: usize,
-    pixels: u64,
 }
 
 impl ImageBudget {
@@ -33,13 +31,8 @@ impl ImageBudget {
                 .with_reason(RefusalReason::InvalidImage)
         })?;
         self.images += 1;
-        self.pixels += file.pixels();
         if self.images > MAX_IMAGES {
-            return Err(invalid(param, "a request may have at most 8 images"));
-        }
-        if self.pixels > MAX_PIXELS {
-            let text = "the images of a request may have at most 80 megapixels in total";
-            return Err(invalid(param, text));
+            return Err(invalid(param, "a request may have at most 100 images"));
         }
         Ok(Part::Image(Image { file, param }))
     }

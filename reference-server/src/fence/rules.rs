@@ -5,7 +5,7 @@ use stockade::{BodyConfig, BodyProfile};
 use stockade_body::{BodyRules, Profile, Rule};
 use stockade_scope::{Access, RouteTableError, ScopeGuard};
 
-use crate::{api::routes, config::DocsConfig};
+use crate::{api::routes, config::DocsConfig, dialect::IMAGE_PIXELS_FIELD};
 
 /// The required scope of each route. Routes without an entry are denied, even if the router
 /// serves them.
@@ -46,8 +46,7 @@ pub(crate) fn scope_guard(realm: &str, docs: DocsConfig) -> Result<ScopeGuard, R
 /// The body rules of each route.
 pub(crate) fn body_rules(config: &BodyConfig) -> BodyRules {
     let part = "/messages/*/content/*";
-    let chat = config
-        .limited(BodyProfile::OpenaiChat.profile())
+    let chat = image_pixels(config.limited(BodyProfile::OpenaiChat.profile()))
         // The handler itself checks the model and the supported fields.
         .rule(
             &format!("{part}/type"),
@@ -65,7 +64,7 @@ pub(crate) fn body_rules(config: &BodyConfig) -> BodyRules {
         .rule(&format!("{part}/image"), Rule::Closed)
         .rule(&format!("{part}/image/b64"), Rule::Required)
         .rule(&format!("{part}/image/b64"), Rule::ImageBase64);
-    let messages = || config.limited(BodyProfile::AnthropicMessages.profile());
+    let messages = || image_pixels(config.limited(BodyProfile::AnthropicMessages.profile()));
     config
         .rules()
         .route(Method::POST, routes::CHAT, chat)
@@ -77,7 +76,7 @@ pub(crate) fn body_rules(config: &BodyConfig) -> BodyRules {
         .route(
             Method::POST,
             routes::RESPONSES,
-            config.limited(BodyProfile::OpenaiResponses.profile()),
+            image_pixels(config.limited(BodyProfile::OpenaiResponses.profile())),
         )
         .route(Method::POST, routes::MESSAGES, messages())
         .route(
@@ -93,6 +92,19 @@ pub(crate) fn body_rules(config: &BodyConfig) -> BodyRules {
         )
         .route(Method::POST, routes::RERANK, config.limited(rerank()))
         .route(Method::POST, routes::TOKENIZE, config.limited(tokenize()))
+}
+
+/// The sizes of images that a request asks for. Other settings of a preprocessor, which a server
+/// elsewhere might apply, are refused.
+fn image_pixels(profile: Profile) -> Profile {
+    let field = format!("/{IMAGE_PIXELS_FIELD}");
+    // 16,384 tokens of 32 × 32 pixels, which no model exceeds.
+    let pixels = Rule::Integer(1, 1 << 24);
+    profile
+        .rule(&field, Rule::Any)
+        .rule(&field, Rule::Closed)
+        .rule(&format!("{field}/max_pixels"), pixels.clone())
+        .rule(&format!("{field}/min_pixels"), pixels)
 }
 
 /// The API of vLLM: a prompt, or the messages of a chat.

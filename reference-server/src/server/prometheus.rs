@@ -85,6 +85,10 @@ fn describe() {
         "Requests for which another model was tried, by model and fallback"
     );
     describe_counter!(
+        "stockade_dropped_images_total",
+        "Older images of chats that were not shown to a model: older_images = \"drop\""
+    );
+    describe_counter!(
         "stockade_reloads_total",
         "Reloads of the configuration, by result"
     );

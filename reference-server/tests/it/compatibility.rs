@@ -80,8 +80,12 @@ async fn refuses_unknown_fields_unless_configured_to_ignore_them() {
             .json(&body);
         let answer = chat.send().await.unwrap();
         assert_eq!(answer.status(), 200);
-        let exposed = answer.headers()["access-control-expose-headers"].to_str();
-        assert!(exposed.unwrap().contains("x-stockade-ignored"));
+        let exposed = &answer.headers()["access-control-expose-headers"];
+        let exposed = exposed.to_str().unwrap();
+        for name in ["ignored", "image-size", "dropped-images", "coordinates"] {
+            let name = format!("x-stockade-{name}");
+            assert!(exposed.contains(&name), "{name}");
+        }
         assert_eq!(
             answer.headers()["x-stockade-ignored"],
             "weight, messages[0].weight"

@@ -16,6 +16,7 @@ mod headers;
 mod health;
 mod http1_framing;
 mod http2_floods;
+mod images;
 mod lifecycle;
 mod limits;
 mod memory;

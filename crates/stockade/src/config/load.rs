@@ -159,10 +159,16 @@ fn last(setting: &str) -> &str {
 }
 
 /// Names of earlier versions, with remedies.
-const REMOVED: &[(&str, &str)] = &[(
-    "docs",
-    "remove it; to open a page such as /docs, add a route with access = \"public\"",
-)];
+const REMOVED: &[(&str, &str)] = &[
+    (
+        "docs",
+        "remove it; to open a page such as /docs, add a route with access = \"public\"",
+    ),
+    (
+        "max_image_side",
+        "set max_pixels, which counts pixels: 1440 of a side is about max_pixels = 1166400",
+    ),
+];
 
 fn unknown(name: &str, known: &[&str]) -> ConfigError {
     if let Some((_, help)) = REMOVED.iter().find(|(removed, _)| *removed == name) {

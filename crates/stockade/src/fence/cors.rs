@@ -29,7 +29,7 @@ use crate::{ConfigError, CorsConfig};
 
 /// Headers of the fence and of OpenAI's API that a page can read only if they are exposed
 /// (Fetch, "CORS-safelisted response-header name").
-const EXPOSED: [HeaderName; 17] = [
+const EXPOSED: [HeaderName; 20] = [
     header::ALLOW,
     header::RETRY_AFTER,
     header::WWW_AUTHENTICATE,
@@ -45,7 +45,10 @@ const EXPOSED: [HeaderName; 17] = [
     HeaderName::from_static("x-ratelimit-remaining-tokens"),
     HeaderName::from_static("x-ratelimit-reset-tokens"),
     HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("x-stockade-coordinates"),
+    HeaderName::from_static("x-stockade-dropped-images"),
     HeaderName::from_static("x-stockade-ignored"),
+    HeaderName::from_static("x-stockade-image-size"),
     HeaderName::from_static("x-stockade-timeout"),
 ];
 

@@ -102,7 +102,7 @@ impl StreamState {
                 self.generation = None;
                 self.meter.report(*usage);
             }
-            Event::Finish { .. } => {}
+            Event::Images(_) | Event::Finish { .. } => {}
             _ => self.delivered += 1,
         }
         self.write(|writer, frames| writer.event(event, frames));

@@ -305,6 +305,8 @@ struct ChatCompletion {
     model: String,
     choices: Vec<Choice>,
     usage: Option<Usage>,
+    /// Of a chat with images, if the model runs in this process.
+    stockade: Option<SeenImages>,
 }
 
 #[derive(ToSchema)]
@@ -331,6 +333,31 @@ struct Usage {
     prompt_tokens: u64,
     completion_tokens: u64,
     total_tokens: u64,
+    prompt_tokens_details: Option<PromptTokensDetails>,
+}
+
+#[derive(ToSchema)]
+struct PromptTokensDetails {
+    cached_tokens: Option<u64>,
+    /// The tokens of images, if there are some and the model runs in this process.
+    image_tokens: Option<u64>,
+}
+
+/// What the model sees of the images of a chat.
+#[derive(ToSchema)]
+struct SeenImages {
+    images: Vec<ImageSize>,
+    /// The number of older images that it does not see.
+    dropped_images: Option<u64>,
+    /// The space of coordinates in the answer: `model` or `original`.
+    coordinates: String,
+}
+
+/// A size in pixels.
+#[derive(ToSchema)]
+struct ImageSize {
+    width: u32,
+    height: u32,
 }
 
 /// A conversation in the format of OpenAI's Responses.
@@ -619,6 +646,32 @@ struct Model {
     object: String,
     created: u64,
     owned_by: String,
+    /// What only this server reports.
+    stockade: Option<ModelDetails>,
+}
+
+#[derive(ToSchema)]
+struct ModelDetails {
+    images: ImageSupport,
+}
+
+/// What a model in this process does with images.
+#[derive(ToSchema)]
+struct ImageSupport {
+    /// `smart_resize`.
+    resize: String,
+    /// The sides that the model sees are multiples of it, in pixels.
+    factor: u32,
+    /// Smaller images are scaled up.
+    min_pixels: u64,
+    /// Larger images are scaled down.
+    max_pixels: u64,
+    /// The maximum number of images that the model sees in a chat.
+    max_images: u32,
+    /// `refuse` or `drop`.
+    older_images: String,
+    /// The space of coordinates in answers: `model` or `original`.
+    coordinates: String,
 }
 
 #[derive(ToSchema)]

@@ -6,11 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ::image::{DynamicImage, ImageFormat};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use image::{DynamicImage, ImageFormat};
 
 use super::{
-    ChatRequest, Message, Part, Role, admission::Admission, cost::Work, engine::Engine,
+    ChatRequest, Message, Part, Role, admission::Admission, cost::Work, engine::Engine, image,
     logit_bias::LogitBias, logits_processor::LogitsProcessor, model_dir::Modality,
     picture::Picture, prompt::Prompt, sampler::Sampler, supervise::LoadedEngine,
 };
@@ -73,14 +73,20 @@ async fn measure(engine: &Engine, words: usize, side: Option<u32>) -> Option<Mea
     if let Some(side) = side {
         let blank = DynamicImage::new_rgb8(side, side);
         message.parts.insert(0, Part::Image(encode(&blank)?));
-        pictures.push(Picture::new(&blank, 0));
+        let prepared = image::prepare(blank, &engine.info.images?.sizes)?;
+        pictures.push(Picture::new(prepared, 0));
     }
     let request = ChatRequest::new(vec![message], Sampling::default());
     let images = pictures
         .iter()
         .map(|picture| picture.image.clone())
         .collect();
-    let prompt = Prompt::new(&request, images, engine.info.tool_style);
+    let prompt = Prompt::new(
+        &request,
+        images,
+        engine.info.tool_style,
+        &engine.info.reserved,
+    );
     let processor = Arc::new(LogitsProcessor::new(
         Sampler::new(&request.sampling, 0),
         LogitBias::new(&request.sampling),

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use stockade_server_config::MemoryCheck;
+use stockade_server_config::{Coordinates, MemoryCheck, OlderImages};
 
 use super::{
     admission::QueueLimits, embedding_dir::is_embedding, hub, model_files::ModelFiles, placement,
@@ -33,9 +33,16 @@ pub struct MistralRsConfig {
     /// The engine is restarted if a request makes no progress for this time, or three times its
     /// estimate if that is longer.
     pub stuck_after: Duration,
-    /// The maximum side of an image, in pixels; larger images are downscaled. The work grows with
-    /// its fourth power.
-    pub max_image_side: u32,
+    /// The maximum number of pixels of an image; larger images are scaled down. By default that of
+    /// the model's files, as far as the device permits it. The work grows with its square.
+    pub max_pixels: Option<u64>,
+    /// The minimum number of pixels of an image; smaller images are scaled up. By default that of
+    /// the model's files.
+    pub min_pixels: Option<u64>,
+    /// What happens to images of a chat beyond those that the engine can show to the model.
+    pub older_images: OlderImages,
+    /// The space of coordinates in answers.
+    pub coordinates: Coordinates,
     /// Quantises the weights while loading.
     pub quantise: Option<Quantise>,
     /// The maximum number of tokens of a chat, prompt and completion together; `None` is the
@@ -64,7 +71,10 @@ impl MistralRsConfig {
             max_cost: None,
             max_client_cost: None,
             stuck_after: Duration::from_secs(60),
-            max_image_side: 1440,
+            max_pixels: None,
+            min_pixels: None,
+            older_images: OlderImages::default(),
+            coordinates: Coordinates::default(),
             quantise: None,
             context: None,
             request_tokens: None,
@@ -84,10 +94,10 @@ impl MistralRsConfig {
     pub fn check(&self) -> Result<(), String> {
         placement::check(&self.device).map_err(|error| format!("model.device: {error}"))?;
         let files = match &self.model {
-            ModelSource::Directory(path) => {
-                let files = ModelFiles::read(path);
-                files.and_then(|files| files.check_quantise(self.quantise))
-            }
+            ModelSource::Directory(path) => ModelFiles::read(path).and_then(|files| {
+                files.check_quantise(self.quantise)?;
+                files.check_images(self)
+            }),
             ModelSource::Hub(id) => hub::check(id),
         };
         files.map_err(|error| format!("model.source: {error}"))

@@ -13,20 +13,12 @@ const MAX_DECODED: u64 = MAX_PIXELS * 4;
 
 /// Decodes an image, or the first frame of an animation. Blocking: run it in the decode pool.
 ///
-/// An image that is much larger than the model's input is downscaled immediately, so that images
-/// waiting for the model take little memory. `side` is the longest side of the model's input; the
-/// result keeps twice that, so that the model's own resize loses no quality.
-pub(crate) fn decode(encoded: &EncodedImage, side: u32) -> Result<DynamicImage, ImageRejection> {
+/// The limits are those of the server, whatever size the model sees.
+pub(crate) fn decode(encoded: &EncodedImage) -> Result<DynamicImage, ImageRejection> {
     // Decoders have panicked on hostile files before.
     let decode = AssertUnwindSafe(|| encoded.validated().decode_blocking(MAX_DECODED));
     let pixels = panic::catch_unwind(decode).map_err(|_| ImageRejection::Corrupt)??;
-    let image = to_image(pixels).ok_or(ImageRejection::Corrupt)?;
-    let max_side = side.saturating_mul(2);
-    if image.width().max(image.height()) > max_side {
-        Ok(image.thumbnail(max_side, max_side))
-    } else {
-        Ok(image)
-    }
+    to_image(pixels).ok_or(ImageRejection::Corrupt)
 }
 
 /// `None` for a format that this server does not know.
@@ -86,7 +78,7 @@ mod tests {
             image.write_to(&mut png, image::ImageFormat::Png).unwrap();
             let base64 = base64(&png.into_inner());
             let encoded = EncodedImage::from_base64(&base64).unwrap();
-            assert_eq!(decode(&encoded, 64).unwrap(), image);
+            assert_eq!(decode(&encoded).unwrap(), image);
         }
     }
 

@@ -22,12 +22,14 @@ use super::{
     BackendError,
     generate::Thinking,
     grammar::GrammarFactory,
+    image_limits::ImageLimits,
     logits_processor::{EosTokens, LogitsProcessor},
     model_dir::Modality,
     picture::CachedPictures,
     prompt::Prompt,
     quirks,
     reasoning::ReasoningSupport,
+    reserved_text::ReservedText,
     think_filter,
     token_table::TokenTable,
     tool_prompt::ToolStyle,
@@ -101,10 +103,10 @@ pub(super) struct ModelInfo {
     /// The context length: tokens of prompt and completion together.
     pub(super) context: usize,
     pub(super) eos_tokens: EosTokens,
-    /// The texts that the tokenizer treats as control tokens.
-    pub(super) control_tokens: Vec<String>,
-    /// The minimum and maximum number of pixels of an image.
-    pub(super) pixels: (u64, u64),
+    /// Neutralises the texts of control tokens.
+    pub(super) reserved: ReservedText,
+    /// The limits of images; `None` for a text model.
+    pub(super) images: Option<ImageLimits>,
     /// Whether a generation can be resumed (see `quirks::with_extensions`).
     pub(super) can_continue: bool,
     /// Whether the text is that of the engine's replies, because mistral.rs separates the channels
@@ -120,16 +122,6 @@ pub(super) struct ModelInfo {
     pub(super) grammars: GrammarFactory,
     /// Encodes control tokens like any other text.
     pub(super) tokenizer: Tokenizer,
-}
-
-impl ModelInfo {
-    /// A control token in a text.
-    pub(super) fn control_token(&self, text: &str) -> Option<&str> {
-        let mut tokens = self.control_tokens.iter();
-        tokens
-            .find(|token| text.contains(*token))
-            .map(String::as_str)
-    }
 }
 
 impl Engine {

@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use super::{
     BackendError, Event, FinishReason, Usage, UsageMeter,
     admission::{Admission, Slot},
+    coordinates::CoordinateMapper,
     cost::{Estimate, Work},
     engine::{self, Engine},
     grammar::Grammar,
@@ -55,6 +56,8 @@ pub(super) struct GenerationTask {
     pub(super) tools: Vec<String>,
     /// Whether the model may call only one tool.
     pub(super) single_call: bool,
+    /// Maps the coordinates of a choice.
+    pub(super) coordinates: Option<CoordinateMapper>,
     pub(super) slot: Slot,
     /// Learns from this generation.
     pub(super) admission: Arc<Admission>,
@@ -136,7 +139,8 @@ impl GenerationTask {
                 self.thinking.filter(),
                 ToolParser::new(self.tools.clone(), self.single_call),
                 StopFilter::new(self.sampling.stop.clone()),
-            ),
+            )
+            .with_coordinates(self.coordinates.clone()),
             out,
             choice,
             is_first: choice == 0,

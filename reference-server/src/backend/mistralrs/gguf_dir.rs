@@ -91,7 +91,7 @@ pub(super) fn read(file: &Path) -> Result<ModelDir, LoadError> {
         fixed_template: false,
         eos_token,
         eos_token_ids,
-        pixels: (0, 0),
+        images: None,
     })
 }
 

@@ -1,146 +1,173 @@
-//! Resizes images to the model's input size.
+//! Prepares images for the model: without transparency, at the size of its [`SizeRule`].
 
-use image::{DynamicImage, GenericImageView, Rgb, RgbImage, Rgba, RgbaImage, imageops};
+use fast_image_resize::{
+    FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
+    images::{Image, ImageRef},
+};
+use image::{DynamicImage, GenericImageView, Rgb, RgbImage, imageops};
 
-use super::quirks;
+use super::size_rule::{Layout, SizeRule};
+use crate::chat::ImageSize;
 
-/// The side of the square, in pixels, that is one token in the Qwen2.5-VL family.
-const TILE: u32 = 28;
-
-/// The image sizes that a model supports.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ImageBounds {
-    /// The maximum length of a side, in pixels.
-    pub(super) max_side: u32,
-    /// The minimum and maximum number of pixels, from the model's files.
-    pub(super) pixels: (u64, u64),
+/// An image at the size that the model sees.
+#[derive(Clone, Debug)]
+pub(super) struct PreparedImage {
+    pub(super) pixels: DynamicImage,
+    pub(super) geometry: Geometry,
+    /// The number of tokens in the prompt.
+    pub(super) tokens: usize,
 }
 
-/// Prepares an image for the engine: without transparency, with sides that are whole tiles.
+/// The sizes of an image.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Geometry {
+    /// The size in the request.
+    pub(super) original: (u32, u32),
+    pub(super) layout: Layout,
+}
+
+impl Geometry {
+    /// The size that the model sees.
+    pub(super) fn size(&self) -> ImageSize {
+        let (width, height) = self.layout.shown;
+        ImageSize { width, height }
+    }
+}
+
+/// Prepares an image. Blocking: a large image takes tens of milliseconds.
 ///
-/// An image that is too small or too narrow is padded with black at the right and the bottom, so
+/// An image that is too narrow for the model is padded with black at the right and the bottom, so
 /// that coordinates stay valid.
-pub(super) fn resize(image: &DynamicImage, bounds: ImageBounds) -> DynamicImage {
-    let padded = pad(flatten(image));
-    let (width, height) = target(padded.dimensions(), bounds);
-    let resized = if padded.dimensions() == (width, height) {
+///
+/// # Errors
+/// Returns `None` if the image has no pixels.
+pub(super) fn prepare(image: DynamicImage, rule: &SizeRule) -> Option<PreparedImage> {
+    let original = image.dimensions();
+    if original.0 == 0 || original.1 == 0 {
+        return None;
+    }
+    let layout = rule.layout(original);
+    tracing::debug!(?original, shown = ?layout.shown, "image");
+    let padded = pad(flatten(image), layout.padded);
+    let pixels = if layout.padded == layout.shown {
         padded
     } else {
-        imageops::resize(&padded, width, height, imageops::FilterType::CatmullRom)
+        resize(&padded, layout.shown)?
     };
-    DynamicImage::ImageRgb8(resized)
-}
-
-/// The number of tokens of a resized image.
-pub(super) fn tokens(resized: &DynamicImage) -> usize {
-    let (width, height) = resized.dimensions();
-    usize::try_from(width / TILE * (height / TILE)).unwrap_or(usize::MAX)
+    Some(PreparedImage {
+        pixels: DynamicImage::ImageRgb8(pixels),
+        geometry: Geometry { original, layout },
+        tokens: rule.tokens(layout.shown),
+    })
 }
 
 /// Composes an image onto white, as a browser would; the engine would drop the alpha channel, and
 /// hidden pixels would become visible.
-fn flatten(image: &DynamicImage) -> RgbImage {
+fn flatten(image: DynamicImage) -> RgbImage {
     if !image.color().has_alpha() {
-        return image.to_rgb8();
+        return image.into_rgb8();
     }
+    let image = image.into_rgba8();
     let (width, height) = image.dimensions();
-    let mut page = RgbaImage::from_pixel(width, height, Rgba([255; 4]));
-    imageops::overlay(&mut page, &image.to_rgba8(), 0, 0);
-    DynamicImage::ImageRgba8(page).to_rgb8()
+    let pixels = image.pixels().flat_map(|pixel| {
+        let [red, green, blue, alpha] = pixel.0.map(u16::from);
+        [red, green, blue].map(|channel| {
+            let sum = channel * alpha + 255 * (255 - alpha);
+            u8::try_from((sum + 127) / 255).unwrap_or(u8::MAX)
+        })
+    });
+    let mut bytes = Vec::with_capacity(image.len() / 4 * 3);
+    bytes.extend(pixels);
+    RgbImage::from_raw(width, height, bytes).expect("three bytes for each pixel")
 }
 
-fn pad(image: RgbImage) -> RgbImage {
-    let (width, height) = image.dimensions();
-    let min = (width.max(height) / quirks::MAX_ASPECT_RATIO).max(quirks::MIN_SIDE);
-    if width >= min && height >= min {
+fn pad(image: RgbImage, (width, height): (u32, u32)) -> RgbImage {
+    if image.dimensions() == (width, height) {
         return image;
     }
-    let mut page = RgbImage::from_pixel(width.max(min), height.max(min), Rgb([0; 3]));
+    let mut page = RgbImage::from_pixel(width, height, Rgb([0; 3]));
     imageops::replace(&mut page, &image, 0, 0);
     page
 }
 
-/// The nearest size of whole tiles within the bounds. The engine's own resize rounds in the same
-/// way, so it leaves the result unchanged.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "sides are between 1 and 2^32"
-)]
-fn target((width, height): (u32, u32), bounds: ImageBounds) -> (u32, u32) {
-    let (width, height) = (f64::from(width), f64::from(height));
-    let (min, max) = bounds.pixels;
-    let longest = bounds.max_side.max(TILE) / TILE * TILE;
-    let shrink = (f64::from(longest) / width.max(height)).min(1.0);
-    let tiles =
-        |side: f64, round: fn(f64) -> f64| (round(side / f64::from(TILE)) as u32).max(1) * TILE;
-    let scaled = |scale: f64, round: fn(f64) -> f64| {
-        (tiles(width * scale, round), tiles(height * scale, round))
-    };
-    let area = |(w, h): (u32, u32)| u64::from(w) * u64::from(h);
-    #[expect(clippy::cast_precision_loss, reason = "areas are far below 2^53")]
-    let to_area = |pixels: u64| (pixels as f64 / (width * height)).sqrt();
-
-    let size = scaled(shrink, f64::round);
-    if area(size) > max {
-        scaled(to_area(max), f64::floor)
-    } else if area(size) < min {
-        scaled(to_area(min), f64::ceil)
-    } else {
-        size
-    }
+/// Resizes with the bicubic filter of the model's own preprocessor. Unlike `imageops`, this needs
+/// no copy of the image in floating point, which takes over five times the memory.
+fn resize(image: &RgbImage, (width, height): (u32, u32)) -> Option<RgbImage> {
+    let (from, to) = (image.dimensions(), (width, height));
+    let source = ImageRef::new(from.0, from.1, image.as_raw(), PixelType::U8x3).ok()?;
+    let mut target = Image::new(to.0, to.1, PixelType::U8x3);
+    let filter = ResizeAlg::Convolution(FilterType::CatmullRom);
+    let options = ResizeOptions::new().resize_alg(filter);
+    Resizer::new().resize(&source, &mut target, &options).ok()?;
+    RgbImage::from_raw(to.0, to.1, target.into_vec())
 }
 
 #[cfg(test)]
 mod tests {
+    use image::{Rgba, RgbaImage};
+
     use super::*;
 
-    const BOUNDS: ImageBounds = ImageBounds {
-        max_side: 1440,
-        pixels: (3136, 12_845_056),
+    const RULE: SizeRule = SizeRule {
+        factor: 28,
+        min_pixels: 3_136,
+        max_pixels: 12_845_056,
     };
 
-    fn resized(width: u32, height: u32) -> (u32, u32) {
-        resize(&DynamicImage::new_rgb8(width, height), BOUNDS).dimensions()
+    fn prepared(image: impl Into<DynamicImage>) -> RgbImage {
+        prepare(image.into(), &RULE).unwrap().pixels.into_rgb8()
     }
 
     #[test]
-    fn sides_become_whole_tiles() {
-        assert_eq!(resized(224, 168), (224, 168));
-        assert_eq!(resized(230, 180), (224, 168));
-        assert_eq!(resized(3840, 2160), (1428, 812));
+    fn sides_become_those_of_the_rule() {
+        for (from, to) in [
+            ((224, 168), (224, 168)),
+            ((230, 180), (224, 168)),
+            ((1, 1), (56, 56)),
+            ((1_920, 1_080), (1_932, 1_092)),
+        ] {
+            let image = prepare(DynamicImage::new_rgb8(from.0, from.1), &RULE).unwrap();
+            assert_eq!(image.pixels.dimensions(), to);
+        }
     }
 
     #[test]
-    fn small_images_are_padded_and_grown() {
-        assert_eq!(resized(1, 1), (56, 56));
-        assert_eq!(resized(27, 400), (28, 392));
-        let (width, height) = resized(3000, 1);
-        assert!(height >= 28 && width / height < 200, "{width} x {height}");
+    fn an_image_of_the_right_size_is_unchanged() {
+        let image = RgbImage::from_fn(56, 84, |x, y| Rgb([x as u8, y as u8, 7]));
+        assert_eq!(prepared(image.clone()), image);
     }
 
     #[test]
-    fn stays_within_the_models_pixels() {
-        let bounds = ImageBounds {
-            max_side: 1440,
-            pixels: (3136, 100_000),
-        };
-        let (width, height) = resize(&DynamicImage::new_rgb8(1000, 500), bounds).dimensions();
-        assert!(width * height <= 100_000 && width * height > 80_000);
+    fn a_narrow_image_keeps_its_coordinates() {
+        let mut image = RgbImage::from_pixel(4_200, 20, Rgb([255; 3]));
+        image.put_pixel(0, 0, Rgb([255, 0, 0]));
+        let shown = prepared(image);
+        assert_eq!(shown.dimensions(), (4_200, 56));
+        assert!(shown.get_pixel(0, 0).0[2] < 100 && shown.get_pixel(9, 55).0[0] < 9);
     }
 
     #[test]
     fn transparent_pixels_become_white() {
-        let image = RgbaImage::from_pixel(56, 56, Rgba([9, 9, 9, 0]));
-        let resized = resize(&DynamicImage::ImageRgba8(image), BOUNDS).to_rgb8();
-        assert_eq!(resized.get_pixel(0, 0).0, [255; 3]);
+        let clear = RgbaImage::from_pixel(56, 56, Rgba([9, 9, 9, 0]));
+        assert_eq!(prepared(clear).get_pixel(0, 0).0, [255; 3]);
+        let half = RgbaImage::from_pixel(56, 56, Rgba([0, 100, 255, 51]));
+        assert_eq!(prepared(half).get_pixel(9, 9).0, [204, 224, 255]);
     }
 
     #[test]
-    fn counts_one_token_per_tile() {
-        assert_eq!(
-            tokens(&resize(&DynamicImage::new_rgb8(224, 168), BOUNDS)),
-            48
-        );
+    fn a_resized_edge_stays_in_its_place() {
+        let image = RgbImage::from_fn(560, 560, |x, _| Rgb([if x < 280 { 0 } else { 255 }; 3]));
+        let rule = SizeRule {
+            max_pixels: 78_400,
+            ..RULE
+        };
+        let shown = prepare(image.into(), &rule).unwrap().pixels.into_rgb8();
+        assert_eq!(shown.dimensions(), (280, 280));
+        assert!(shown.get_pixel(137, 9).0[0] < 9 && shown.get_pixel(142, 9).0[0] > 246);
+    }
+
+    #[test]
+    fn an_image_without_pixels_is_refused() {
+        assert!(prepare(DynamicImage::new_rgb8(0, 5), &RULE).is_none());
     }
 }

@@ -20,6 +20,7 @@ use super::{
     placement::Placement,
     quirks,
     reasoning::ReasoningSupport,
+    reserved_text::ReservedText,
     supervise::LoadedEngine,
     think_filter,
     token_table::TokenTable,
@@ -160,7 +161,7 @@ fn info(
             model_dir.eos_token.as_deref().unwrap_or_default()
         )
     })?;
-    let control = tokenizer.get_added_tokens_decoder().into_values();
+    let reserved = ReservedText::of(&tokenizer);
     let unsupported = |error| {
         let file = file.display();
         format!("the tokenizer of {file} is not supported ({error}): use another model")
@@ -170,16 +171,17 @@ fn info(
     let grammars = GrammarFactory::new(&tokenizer, &tokens, &eos_tokens).map_err(unsupported)?;
     tokenizer.set_encode_special_tokens(true);
     let template = &model_dir.chat_template;
+    let images = model_dir
+        .images
+        .map(|images| images.limits(config, placement.is_cpu()));
+    let images = images.transpose()?;
     Ok(ModelInfo {
         modality: model_dir.modality,
         on_cpu: placement.is_cpu(),
         context: model_dir.context.min(config.context.unwrap_or(usize::MAX)),
         eos_tokens,
-        control_tokens: control
-            .filter(|token| token.special && !token.content.is_empty())
-            .map(|token| token.content)
-            .collect(),
-        pixels: model_dir.pixels,
+        reserved,
+        images,
         can_continue: !model_dir.fixed_template,
         text_from_replies: quirks::separates_channels(template),
         tool_style: if model_dir.fixed_template {

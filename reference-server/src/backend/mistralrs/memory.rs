@@ -104,7 +104,7 @@ fn fit(check: MemoryCheck, estimate: &MemoryEstimate, available: u64, path: &Pat
 }
 
 fn needs(config: &MistralRsConfig, files: &ModelFiles, placement: &Placement) -> MemoryNeeds {
-    let (images, max_pixels) = files.max_images(config.max_image_side);
+    let (images, max_pixels) = files.max_images(config, placement.is_cpu());
     let image_tokens = images * (max_pixels / TOKEN_PIXELS);
     // One chat runs at a time on the CPU.
     let running = match quirks::slots(false, placement.is_cpu(), usize::MAX) {

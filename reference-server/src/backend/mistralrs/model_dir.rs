@@ -10,6 +10,8 @@ use std::{
 use mistralrs::NormalLoaderType;
 use serde_json::Value;
 
+use super::image_limits::ImageFiles;
+
 /// Why a model cannot be loaded: one line with the problem and the remedy, for `/health/details`.
 pub(super) type LoadError = String;
 
@@ -39,8 +41,8 @@ pub(super) struct ModelDir {
     pub(super) eos_token: Option<String>,
     /// The ids of further EOS tokens.
     pub(super) eos_token_ids: Vec<u32>,
-    /// The minimum and maximum number of pixels of an image, for vision models.
-    pub(super) pixels: (u64, u64),
+    /// What the files say about images, for vision models.
+    pub(super) images: Option<ImageFiles>,
 }
 
 impl ModelDir {
@@ -86,9 +88,9 @@ impl ModelDir {
                     .ok_or_else(|| malformed(path, "tokenizer_config.json", "eos_token"))?,
             ),
             eos_token_ids: ids(&generation["eos_token_id"]),
-            pixels: match modality {
-                Modality::Text => (0, 0),
-                Modality::Vision => pixels(path)?,
+            images: match modality {
+                Modality::Text => None,
+                Modality::Vision => Some(ImageFiles::read(path, &config)?),
             },
         })
     }
@@ -192,22 +194,6 @@ pub(super) fn ids(value: &Value) -> Vec<u32> {
     list.iter()
         .filter_map(|id| u32::try_from(id.as_u64()?).ok())
         .collect()
-}
-
-fn pixels(path: &Path) -> Result<(u64, u64), LoadError> {
-    let name = "preprocessor_config.json";
-    let config = json(path, name)?;
-    // transformers 5 writes other names.
-    let field = |old: &str, new: &str| {
-        [&config[old], &config["size"][new]]
-            .iter()
-            .find_map(|v| v.as_u64())
-            .ok_or_else(|| malformed(path, name, old))
-    };
-    Ok((
-        field("min_pixels", "shortest_edge")?,
-        field("max_pixels", "longest_edge")?,
-    ))
 }
 
 pub(super) fn json(path: &Path, name: &str) -> Result<Value, LoadError> {

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use super::{
-    Quantise,
+    MistralRsConfig, Quantise,
     embedding_dir::{EmbeddingDir, is_embedding},
     gguf_dir,
-    model_dir::{LoadError, Modality, ModelDir, json, malformed},
-    quirks,
+    image_limits::ImageFiles,
+    model_dir::{LoadError, ModelDir, json, malformed},
 };
 
 /// The directory of a supported model.
@@ -54,15 +54,24 @@ impl ModelFiles {
         }
     }
 
+    /// Checks the sizes of images in the settings.
+    ///
+    /// # Errors
+    /// Returns a [`LoadError`] if they are not within the bounds of the model.
+    pub(super) fn check_images(&self, config: &MistralRsConfig) -> Result<(), LoadError> {
+        self.images().map_or(Ok(()), |images| images.check(config))
+    }
+
     /// The maximum number of images of a chat, and the maximum number of pixels of each.
-    pub(super) fn max_images(&self, max_side: u32) -> (u64, u64) {
+    pub(super) fn max_images(&self, config: &MistralRsConfig, on_cpu: bool) -> (u64, u64) {
+        self.images()
+            .map_or((0, 0), |images| images.largest(config, on_cpu))
+    }
+
+    fn images(&self) -> Option<&ImageFiles> {
         match self {
-            Self::Chat(dir) if dir.modality == Modality::Vision => {
-                let (_, max_pixels) = dir.pixels;
-                let side = u64::from(max_side);
-                (quirks::MAX_IMAGES as u64, max_pixels.min(side * side))
-            }
-            _ => (0, 0),
+            Self::Chat(dir) => dir.images.as_ref(),
+            Self::Embedding(_) => None,
         }
     }
 

@@ -4,6 +4,7 @@
 //! 2. The reasoning is separated from the answer.
 //! 3. Tool calls are separated from the text.
 //! 4. The text ends before the first stop sequence.
+//! 5. Coordinates are mapped, if the operator wants it.
 //!
 //! Each step may hold text back. The log probabilities of a token are sent with the text that the
 //! token starts; those of tokens without a part in the answer are discarded.
@@ -14,6 +15,7 @@ use tokio::sync::mpsc;
 
 use super::{
     BackendError, Event, FinishReason,
+    coordinates::CoordinateMapper,
     logits_processor::SampledToken,
     stop_filter::{Filtered, StopFilter},
     think_filter::ThinkFilter,
@@ -34,6 +36,7 @@ pub(super) struct Output {
     think: ThinkFilter,
     tools: ToolParser,
     stop: StopFilter,
+    coordinates: Option<CoordinateMapper>,
     /// All text of the model, including what the filters hold back.
     text: String,
     /// Whether the next token follows others of the same text.
@@ -44,6 +47,8 @@ pub(super) struct Output {
     pending_tokens: usize,
     reasoning_tokens: usize,
     is_stopped: bool,
+    /// The last tool call.
+    call: Option<u32>,
     /// The stop sequence that ended the text.
     stop_sequence: Option<String>,
 }
@@ -66,13 +71,23 @@ impl Output {
             think,
             tools,
             stop,
+            coordinates: None,
             text: String::new(),
             has_tokens: continues,
             logprobs: VecDeque::new(),
             pending_tokens: 0,
             reasoning_tokens: 0,
             is_stopped: false,
+            call: None,
             stop_sequence: None,
+        }
+    }
+
+    /// Maps the coordinates of the answer.
+    pub(super) fn with_coordinates(self, coordinates: Option<CoordinateMapper>) -> Self {
+        Self {
+            coordinates,
+            ..self
         }
     }
 
@@ -145,7 +160,9 @@ impl Output {
                     // Stop sequences do not match across calls.
                     let rest = self.stop.finish();
                     self.send_text(rest, self.settled(0));
+                    self.end_coordinates();
                     let id = format!("call_{:016x}", rand::random::<u64>());
+                    self.call = Some(call);
                     self.send(Event::ToolCall {
                         choice,
                         call,
@@ -154,7 +171,11 @@ impl Output {
                     });
                 }
                 Piece::Arguments(call, text) => {
-                    self.send(Event::ToolArguments { choice, call, text });
+                    let text = match &mut self.coordinates {
+                        Some(mapper) => mapper.arguments(&text),
+                        None => text,
+                    };
+                    self.send_arguments(call, text);
                 }
             }
         }
@@ -206,6 +227,7 @@ impl Output {
             let rest = self.stop.finish();
             self.send_text(rest, usize::MAX);
         }
+        self.end_coordinates();
         let stop = self.stop_sequence.take();
         let reason = match stop.map_or(reason, FinishReason::StopSequence) {
             FinishReason::Stop | FinishReason::StopSequence(_) if self.tools.has_calls() => {
@@ -228,8 +250,45 @@ impl Output {
         }
     }
 
+    fn send_arguments(&self, call: u32, text: String) {
+        if !text.is_empty() {
+            self.send(Event::ToolArguments {
+                choice: self.choice,
+                call,
+                text,
+            });
+        }
+    }
+
+    /// Sends what the mapper of coordinates holds back: no more follows in the same text, or in
+    /// the same call.
+    fn end_coordinates(&mut self) {
+        let Some(mapper) = &mut self.coordinates else {
+            return;
+        };
+        let (text, arguments) = (mapper.end_text(), mapper.end_arguments());
+        if let Some(call) = self.call.take() {
+            self.send_arguments(call, arguments);
+        }
+        self.send_mapped(text, self.settled(0));
+    }
+
     /// Sends a part of the answer; the model's text up to `settled` is no longer held back.
     fn send_text(&mut self, text: String, settled: usize) {
+        let Some(mapper) = &mut self.coordinates else {
+            return self.send_mapped(text, settled);
+        };
+        let mut text = mapper.text(&text);
+        let settled = if settled == usize::MAX {
+            text.push_str(&mapper.end_text());
+            settled
+        } else {
+            settled.saturating_sub(mapper.held())
+        };
+        self.send_mapped(text, settled);
+    }
+
+    fn send_mapped(&mut self, text: String, settled: usize) {
         let count = self.logprobs.partition_point(|&(start, _)| start < settled);
         let logprobs: Vec<_> = self.logprobs.drain(..count).map(|(_, l)| l).collect();
         let is_last = settled == usize::MAX;

@@ -8,7 +8,10 @@ use std::{
 
 use image::{DynamicImage, RgbaImage};
 
-use super::{image::tokens, quirks};
+use super::{
+    image::{Geometry, PreparedImage},
+    quirks,
+};
 
 /// A picture of the size that the model sees.
 #[derive(Clone, Debug)]
@@ -16,6 +19,7 @@ pub(super) struct Picture {
     pub(super) image: DynamicImage,
     /// The number of its tokens.
     pub(super) tokens: usize,
+    pub(super) geometry: Geometry,
     /// Identifies the picture in the engine's cache.
     id: u64,
 }
@@ -27,14 +31,15 @@ impl Picture {
     /// Fault 13 in `quirks`: the cache knows pictures by a hash over their bytes. The engine drops
     /// the alpha channel, but after the hash; the mark is therefore in the alpha channel, and the
     /// model sees the picture unchanged.
-    pub(super) fn new(image: &DynamicImage, owner: u64) -> Self {
-        let mut marked = image.to_rgba8();
+    pub(super) fn new(prepared: PreparedImage, owner: u64) -> Self {
+        let mut marked = prepared.pixels.into_rgba8();
         let mut hasher = DefaultHasher::new();
         (owner, marked.dimensions(), &*marked).hash(&mut hasher);
         let id = hasher.finish();
         mark(&mut marked, id);
         Self {
-            tokens: tokens(image),
+            tokens: prepared.tokens,
+            geometry: prepared.geometry,
             image: DynamicImage::ImageRgba8(marked),
             id,
         }
@@ -78,9 +83,17 @@ impl CachedPictures {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::mistralrs::{image::prepare, size_rule::SizeRule};
+
+    const RULE: SizeRule = SizeRule {
+        factor: 28,
+        min_pixels: 784,
+        max_pixels: 12_845_056,
+    };
 
     fn picture(width: u32, height: u32, owner: u64) -> Picture {
-        Picture::new(&DynamicImage::new_rgb8(width, height), owner)
+        let image = DynamicImage::new_rgb8(width, height);
+        Picture::new(prepare(image, &RULE).unwrap(), owner)
     }
 
     // FA17
@@ -96,10 +109,7 @@ mod tests {
     #[test]
     fn colours_are_unchanged() {
         let original = DynamicImage::new_rgb8(28, 28);
-        assert_eq!(
-            Picture::new(&original, 7).image.to_rgb8(),
-            original.to_rgb8()
-        );
+        assert_eq!(picture(28, 28, 7).image.to_rgb8(), original.to_rgb8());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use mistralrs::{MessageContent, RequestMessage};
 use super::{
     ChatRequest, Message, Part, Role,
     reasoning::Reasoning,
+    reserved_text::ReservedText,
     tool_prompt::{self, ToolStyle},
 };
 use crate::chat::Tool;
@@ -30,11 +31,21 @@ pub(super) struct Prompt {
 
 impl Prompt {
     /// Creates a prompt. `images` are those of the messages, decoded and in their order.
-    pub(super) fn new(request: &ChatRequest, images: Vec<DynamicImage>, style: ToolStyle) -> Self {
-        let tools = tool_prompt::active(request);
+    ///
+    /// Texts of clients have no control tokens afterwards.
+    pub(super) fn new(
+        request: &ChatRequest,
+        images: Vec<DynamicImage>,
+        style: ToolStyle,
+        reserved: &ReservedText,
+    ) -> Self {
+        let messages = request.messages.iter();
+        let messages: Vec<Message> = messages.map(|message| reserved.message(message)).collect();
+        let tools = tool_prompt::active(request).iter();
+        let tools: Vec<Tool> = tools.map(|tool| reserved.tool(tool)).collect();
         let messages = match style {
-            ToolStyle::Template => with_template_tools(&request.messages, tools),
-            ToolStyle::Messages => with_text_tools(&request.messages, tools),
+            ToolStyle::Template => with_template_tools(&messages, &tools),
+            ToolStyle::Messages => with_text_tools(&messages, &tools),
         };
         Self {
             messages,

@@ -1,9 +1,7 @@
 //! Workarounds for faults of mistral.rs 0.8.1, one item each, so that they can be deleted one by
 //! one when a newer version fixes them.
 //!
-//! Five more are handled elsewhere:
-//! - Fault 7: on CUDA an image is limited to about 8,192 tokens, and the work grows with their
-//!   square. [`MistralRsConfig::max_image_side`] therefore always applies.
+//! Four more are handled elsewhere:
 //! - Fault 9: a generation whose first token is its last continues: the engine marks it as running
 //!   after it has marked it as done. [`LogitsProcessor`] therefore counts no tokens after the last
 //!   one, and `generate` ignores replies after the first one with a finish reason.
@@ -16,7 +14,6 @@
 //! - Fault 15: the engine pads the shorter inputs of a batch of embeddings without a mask, so that
 //!   the last token is padding. Its scheduler never puts inputs of different lengths into a batch.
 //!
-//! [`MistralRsConfig::max_image_side`]: super::MistralRsConfig::max_image_side
 //! [`LogitsProcessor`]: super::logits_processor::LogitsProcessor
 //! [`LogitsProcessor::end`]: super::logits_processor::LogitsProcessor::end
 
@@ -42,7 +39,15 @@ pub(super) fn slots(has_images: bool, on_cpu: bool, all: usize) -> usize {
 /// Fault 16: an embedding model panics on an input of one token, for which it has no mask.
 pub(super) const MIN_EMBEDDED_TOKENS: usize = 2;
 
-/// Fault 3: the third image of a chat silently gets the embeddings of another one.
+/// Fault 3: the third image of a chat silently gets the embeddings of another one. The engine puts
+/// the embeddings of all images into one row, and those of an image start where the one *before*
+/// it ends if that were the first: at its length, instead of at the sum of the lengths (`last_end`
+/// in `qwen2_5_vl/mod.rs`). The first two images are right, whatever their sizes.
+///
+/// No prompt avoids it: an image starts at its sum only if the earlier ones are empty, and images
+/// without a token between them would share their positions. A cached prefix would avoid it, since
+/// only the images after it count, but the engine's cache is shared between clients and, on the
+/// CPU, is never emptied.
 pub(super) const MAX_IMAGES: usize = 2;
 
 /// Fault 4: the engine decodes and retokenises an image chat at each step, and the step fails if
@@ -75,6 +80,11 @@ pub(super) fn with_extensions(template: &str) -> String {
     )
 }
 
+/// The engine replaces these texts in the prompts of vision models, whether or not they are tokens:
+/// a client that sends `<|placeholder|>` would refer to an image that does not exist, which kills
+/// the engine.
+pub(super) const PROMPT_MARKERS: [&str; 3] = ["<|placeholder|>", "<|image_pad|>", "<|video_pad|>"];
+
 /// Whether mistral.rs itself separates the channels of a model with this chat template, by tokens
 /// that have no text: OpenAI's Harmony format, and Gemma 4.
 pub(super) fn separates_channels(template: &str) -> bool {
@@ -84,11 +94,15 @@ pub(super) fn separates_channels(template: &str) -> bool {
         || has(&["<|channel>", "<channel|>"])
 }
 
-/// Fault 5: the engine panics on images with a side of fewer pixels.
-pub(super) const MIN_SIDE: u32 = 28;
+/// Fault 5: the engine panics on images with a larger aspect ratio, and on images with a side of
+/// less than one token, which [`SizeRule`](super::size_rule::SizeRule) never makes.
+pub(super) const MAX_ASPECT_RATIO: u32 = 200;
 
-/// Fault 5: the engine panics on aspect ratios over 200; the limit leaves room for rounding.
-pub(super) const MAX_ASPECT_RATIO: u32 = 100;
+/// Fault 5: the aspect ratio to which other images are padded; it leaves room for rounding.
+pub(super) const PADDED_ASPECT_RATIO: u32 = 100;
+
+/// Fault 7: on CUDA, an image has at most about this many tokens.
+pub(super) const MAX_CUDA_IMAGE_TOKENS: u64 = 8_192;
 
 /// Fault 13: the engine keeps the embeddings of this many pictures for all clients, by a hash that
 /// depends neither on the client nor on the sides. Another client's pictures would be answered

@@ -8,8 +8,8 @@ use futures_util::StreamExt;
 use tempfile::TempDir;
 
 use super::{
-    engine::Engine, logit_bias::LogitBias, logits_processor::LogitsProcessor, sampler::Sampler,
-    tool_prompt::ToolStyle, *,
+    engine::Engine, logit_bias::LogitBias, logits_processor::LogitsProcessor,
+    reserved_text::ReservedText, sampler::Sampler, tool_prompt::ToolStyle, *,
 };
 use crate::{
     chat::{self, EncodedImage, Image, Sampling},
@@ -19,6 +19,7 @@ use crate::{
 
 mod answers;
 mod choices;
+mod coordinates;
 mod embeddings;
 mod faults;
 mod images;
@@ -123,7 +124,12 @@ fn picture(width: u32, height: u32, seed: u8) -> DynamicImage {
 /// A prompt for a direct use of the engine.
 fn prompt(message: Message, images: Vec<DynamicImage>) -> Prompt {
     let request = ChatRequest::new(vec![message], Sampling::default());
-    Prompt::new(&request, images, ToolStyle::Messages)
+    Prompt::new(
+        &request,
+        images,
+        ToolStyle::Messages,
+        &ReservedText::default(),
+    )
 }
 
 /// A processor for a direct use of the engine.
@@ -154,6 +160,7 @@ async fn collect(mut generation: Generation) -> Result<Completion, BackendError>
     let mut finish = None;
     while let Some(event) = generation.next().await {
         match event? {
+            Event::Images(_) => assert!(text.is_empty() && finish.is_none()),
             Event::Text { text: piece, .. } => {
                 assert!(!piece.is_empty() && finish.is_none());
                 text.push_str(&piece);

@@ -1,12 +1,14 @@
 //! Checks of a chat that need the loaded model.
 
-use serde_json::Value;
-
 use super::{
     BackendError, ChatRequest, Message, engine::ModelInfo, grammar::GrammarError,
-    model_dir::Modality, quirks, tool_prompt,
+    image_limits::ImageLimits, model_dir::Modality, picture::Picture, quirks, size_rule::SizeRule,
+    tool_prompt,
 };
-use crate::chat::{ResponseFormat, ToolChoice};
+use crate::{
+    chat::{ImagePixels, ResponseFormat, ToolChoice},
+    dialect::IMAGE_PIXELS_FIELD,
+};
 
 /// The maximum number of choices. They run one after the other in the same slot.
 const MAX_CHOICES: u32 = 16;
@@ -64,16 +66,12 @@ pub(super) fn messages(info: &ModelInfo, messages: &[Message]) -> Result<(), Bac
     }
     if images > quirks::MAX_IMAGES {
         let max = quirks::MAX_IMAGES;
-        let text = format!("{images} images, but this model supports at most {max} in a chat");
+        let text = format!(
+            "{images} images, but this model supports at most {max} in a chat: send only the newest"
+        );
         return invalid("messages", text);
     }
     for (i, message) in messages.iter().enumerate() {
-        let calls = message.tool_calls.iter().map(tool_prompt::call_text);
-        let id = message.tool_call_id.clone();
-        let mut texts = message.texts().map(str::to_owned).chain(calls).chain(id);
-        if let Some(token) = texts.find_map(|text| info.control_token(&text)) {
-            return reserved(format!("messages[{i}].content"), token);
-        }
         if message.images().any(|image| image.file.pixels() == 0) {
             let text = "an image has no pixels: remove it";
             return invalid(format!("messages[{i}].content"), text);
@@ -82,17 +80,56 @@ pub(super) fn messages(info: &ModelInfo, messages: &[Message]) -> Result<(), Bac
     Ok(())
 }
 
-/// Checks that the model supports the tools.
+/// The sizes of images for a request, which may ask for others within those of the model.
+///
+/// # Errors
+/// Returns [`BackendError::Invalid`] if it asks for sizes outside.
+pub(super) fn sizes(sizes: &SizeRule, asked: ImagePixels) -> Result<SizeRule, BackendError> {
+    let SizeRule {
+        min_pixels,
+        max_pixels,
+        ..
+    } = *sizes;
+    for (name, value) in [("max_pixels", asked.max), ("min_pixels", asked.min)] {
+        if value.is_some_and(|value| !(min_pixels..=max_pixels).contains(&value)) {
+            let text = format!("it must be from {min_pixels} to {max_pixels} for this model");
+            return invalid(format!("{IMAGE_PIXELS_FIELD}.{name}"), text);
+        }
+    }
+    let narrowed = SizeRule {
+        min_pixels: asked.min.unwrap_or(min_pixels),
+        max_pixels: asked.max.unwrap_or(max_pixels),
+        ..*sizes
+    };
+    if narrowed.min_pixels > narrowed.max_pixels {
+        let text = "it is over `max_pixels`: exchange the values";
+        return invalid(format!("{IMAGE_PIXELS_FIELD}.min_pixels"), text);
+    }
+    Ok(narrowed)
+}
+
+/// Checks that the device can compute the images of a chat.
+///
+/// # Errors
+/// Returns [`BackendError::Invalid`] if they have too many tokens together.
+pub(super) fn image_tokens(limits: &ImageLimits, pictures: &[Picture]) -> Result<(), BackendError> {
+    let tokens: usize = pictures.iter().map(|picture| picture.tokens).sum();
+    let max = limits.chat_tokens;
+    if tokens <= max {
+        return Ok(());
+    }
+    let text = format!(
+        "the images have {tokens} tokens together, but here the model takes at most {max} in a \
+         chat: send smaller images"
+    );
+    invalid("messages", text)
+}
+
+/// Checks the choice of tools.
 ///
 /// # Errors
 /// Returns [`BackendError::Invalid`] if it does not.
-pub(super) fn tools(info: &ModelInfo, request: &ChatRequest) -> Result<(), BackendError> {
-    for (i, tool) in request.tools.iter().enumerate() {
-        let text = Value::from_iter(tool_prompt::definition(tool)).to_string();
-        if let Some(token) = info.control_token(&text) {
-            return reserved(format!("tools[{i}]"), token);
-        }
-    }
+pub(super) fn tools(request: &ChatRequest) -> Result<(), BackendError> {
     if let ToolChoice::Function(name) = &request.tool_choice
         && !request.tools.iter().any(|tool| tool.name == *name)
     {
@@ -141,13 +178,6 @@ pub(super) fn invalid_schema(param: &str, error: &GrammarError) -> BackendError 
 
 fn prompt_param(is_raw: bool) -> &'static str {
     if is_raw { "prompt" } else { "messages" }
-}
-
-/// The refusal of a text with a control token, which could impersonate another role, or refer to an
-/// image that does not exist, which kills the engine.
-fn reserved<T>(param: String, token: &str) -> Result<T, BackendError> {
-    let text = format!("the text {token:?} is reserved by this model: remove it");
-    invalid(param, text)
 }
 
 fn invalid<T>(param: impl Into<String>, message: impl Into<String>) -> Result<T, BackendError> {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use stockade_core::refusal::Refusal;
 
-use crate::chat::{FinishReason, TokenLogprob, TopLogprob, Usage};
+use crate::chat::{FinishReason, ImageReport, TokenLogprob, TopLogprob, Usage};
 
 #[derive(Serialize)]
 pub(in crate::dialect) struct UsageBody {
@@ -17,6 +17,8 @@ pub(in crate::dialect) struct UsageBody {
 #[derive(Serialize)]
 struct PromptDetails {
     cached_tokens: usize,
+    #[serde(skip_serializing_if = "is_zero")]
+    image_tokens: usize,
 }
 
 #[derive(Serialize)]
@@ -32,9 +34,53 @@ impl From<Usage> for UsageBody {
             total_tokens: usage.prompt_tokens + usage.completion_tokens,
             prompt_tokens_details: PromptDetails {
                 cached_tokens: usage.cached_tokens,
+                image_tokens: usage.image_tokens,
             },
             completion_tokens_details: CompletionDetails {
                 reasoning_tokens: usage.reasoning_tokens,
+            },
+        }
+    }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+pub(in crate::dialect) fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+/// What only this server reports.
+#[derive(Serialize)]
+pub(super) struct StockadeBody {
+    /// The sizes of the images that the model sees.
+    images: Vec<SizeBody>,
+    #[serde(skip_serializing_if = "is_zero")]
+    dropped_images: usize,
+    /// The space of coordinates in the answer.
+    coordinates: &'static str,
+}
+
+#[derive(Serialize)]
+struct SizeBody {
+    width: u32,
+    height: u32,
+}
+
+impl From<&ImageReport> for StockadeBody {
+    fn from(report: &ImageReport) -> Self {
+        let size = |size: &crate::chat::ImageSize| SizeBody {
+            width: size.width,
+            height: size.height,
+        };
+        Self {
+            images: report.sizes.iter().map(size).collect(),
+            dropped_images: report.dropped,
+            coordinates: if report.maps_coordinates {
+                "original"
+            } else {
+                "model"
             },
         }
     }

@@ -3,9 +3,9 @@
 use serde::Serialize;
 use stockade_core::refusal::Refusal;
 
-use super::response_body::{ErrorBody, LogprobsBody, UsageBody, finish_reason};
+use super::response_body::{ErrorBody, LogprobsBody, StockadeBody, UsageBody, finish_reason};
 use crate::{
-    chat::{ChatRequest, Choice, Completion, Event, FinishReason, ToolCall, Usage},
+    chat::{ChatRequest, Choice, Completion, Event, FinishReason, ImageReport, ToolCall, Usage},
     dialect::response::{Frame, ResponseHead, ResponseWriter, to_json},
 };
 
@@ -17,6 +17,7 @@ pub(super) struct ChatWriter {
     choices: u32,
     has_logprobs: bool,
     include_usage: bool,
+    images: Option<ImageReport>,
 }
 
 impl ChatWriter {
@@ -34,6 +35,7 @@ impl ChatWriter {
             choices: request.choices,
             has_logprobs: request.top_logprobs.is_some(),
             include_usage,
+            images: None,
         }
     }
 
@@ -65,6 +67,11 @@ impl ChatWriter {
             created: self.created,
             model: &self.model,
             choices,
+            // With the usage, which ends the stream.
+            stockade: match usage {
+                Some(Some(_)) => self.images.as_ref().map(Into::into),
+                _ => None,
+            },
             usage,
         })
     }
@@ -120,6 +127,7 @@ impl ResponseWriter for ChatWriter {
                 .map(|(index, choice)| self.choice(index, choice))
                 .collect(),
             usage: completion.usage.unwrap_or_default().into(),
+            stockade: completion.images.as_ref().map(Into::into),
         })
     }
 
@@ -136,6 +144,7 @@ impl ResponseWriter for ChatWriter {
 
     fn event(&mut self, event: Event, frames: &mut Vec<Frame>) {
         match event {
+            Event::Images(images) => self.images = Some(images),
             Event::Text {
                 choice,
                 text,
@@ -204,6 +213,8 @@ struct CompletionBody<'a> {
     model: &'a str,
     choices: Vec<ChoiceBody<'a>>,
     usage: UsageBody,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stockade: Option<StockadeBody>,
 }
 
 #[derive(Serialize)]
@@ -263,6 +274,8 @@ struct ChunkBody<'a> {
     choices: &'a [ChunkChoiceBody<'a>],
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Option<UsageBody>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stockade: Option<StockadeBody>,
 }
 
 #[derive(Serialize)]

@@ -134,8 +134,11 @@ impl ResponseWriter for CompletionsWriter {
                 self.push(choice, frames);
             }
             Event::Done(usage) => self.done(usage, frames),
-            // A text is continued without tools and reasoning.
-            Event::Reasoning { .. } | Event::ToolCall { .. } | Event::ToolArguments { .. } => {}
+            // A text is continued without images, tools and reasoning.
+            Event::Images(_)
+            | Event::Reasoning { .. }
+            | Event::ToolCall { .. }
+            | Event::ToolArguments { .. } => {}
         }
     }
 

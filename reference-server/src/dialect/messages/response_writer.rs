@@ -232,6 +232,8 @@ impl ResponseWriter for MessagesWriter {
             Event::ToolArguments { call, text, .. } => self.arguments(call, &text, frames),
             Event::Finish { reason, .. } => self.finish = reason,
             Event::Done(usage) => self.done(usage, frames),
+            // In the headers.
+            Event::Images(_) => {}
         }
     }
 

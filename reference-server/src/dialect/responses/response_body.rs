@@ -9,7 +9,7 @@ pub(super) use event::EventBody;
 
 use crate::{
     chat::{ResponseFormat, TokenLogprob, Tool, ToolChoice, Usage},
-    dialect::chat::{TokenBody, token_bodies},
+    dialect::chat::{TokenBody, is_zero, token_bodies},
 };
 
 /// A response. Fields of features that this server does not have are constant.
@@ -229,6 +229,8 @@ pub(super) struct UsageBody {
 #[derive(Serialize)]
 struct InputDetails {
     cached_tokens: usize,
+    #[serde(skip_serializing_if = "is_zero")]
+    image_tokens: usize,
     /// Required by OpenAI's schema; the caches of engines are not written on request.
     cache_write_tokens: usize,
 }
@@ -244,6 +246,7 @@ impl From<Usage> for UsageBody {
             input_tokens: usage.prompt_tokens,
             input_tokens_details: InputDetails {
                 cached_tokens: usage.cached_tokens,
+                image_tokens: usage.image_tokens,
                 cache_write_tokens: 0,
             },
             output_tokens: usage.completion_tokens,

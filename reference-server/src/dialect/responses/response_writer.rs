@@ -280,6 +280,8 @@ impl ResponseWriter for ResponsesWriter {
             Event::ToolArguments { call, text, .. } => self.arguments(call, &text, frames),
             Event::Finish { reason, .. } => self.finish = reason,
             Event::Done(usage) => self.done(usage, frames),
+            // In the headers.
+            Event::Images(_) => {}
         }
     }
 

@@ -112,8 +112,27 @@ async fn fault_3_a_third_image_is_refused() {
     let images = [1, 2, 3].map(|seed| picture(56, 56, seed));
     let (param, message) = invalid(ask(&backend, chat("Look", &images, 4)).await);
     assert_eq!(param, "messages");
-    assert!(message.contains("at most 2"), "{message}");
+    assert!(
+        message.contains("at most 2") && message.contains("newest"),
+        "{message}"
+    );
     ask(&backend, chat("Look", &images[..2], 4)).await.unwrap();
+}
+
+#[tokio::test]
+async fn fault_3_still_exists() {
+    let backend = shared().await;
+    let engine = backend.engine().unwrap();
+    let _alone = acquire_all(&backend).await;
+    let look = async |seeds: &[u8]| {
+        let images: Vec<_> = seeds.iter().map(|seed| picture(112, 112, *seed)).collect();
+        let prompt = prompt(user("Look", &images), images);
+        Raw::ask(&engine, &prompt, None, 0.0, 16).await.text
+    };
+    // The model sees the first two images, and the second one again.
+    assert_ne!(look(&[1, 2]).await, look(&[1, 3]).await);
+    assert_eq!(look(&[1, 2, 3]).await, look(&[1, 2, 4]).await);
+    assert_eq!(look(&[1, 2, 3]).await, look(&[1, 2, 2]).await);
 }
 
 #[tokio::test]

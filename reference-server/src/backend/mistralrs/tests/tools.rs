@@ -40,7 +40,8 @@ fn assert_valid(call: &ToolCall) {
 /// The prompt of a request, as the model sees it.
 async fn rendered(backend: &MistralRs, request: &ChatRequest) -> String {
     let engine = backend.engine().unwrap();
-    let prompt = Prompt::new(request, vec![], engine.info.tool_style);
+    let info = &engine.info;
+    let prompt = Prompt::new(request, vec![], info.tool_style, &info.reserved);
     let tokens = with_timeout(engine.tokenize(&prompt)).await.unwrap();
     engine.info.tokenizer.decode(&tokens, false).unwrap()
 }
@@ -201,28 +202,29 @@ async fn earlier_calls_and_results_reach_the_prompt() {
 }
 
 #[tokio::test]
-async fn control_tokens_in_tools_are_refused() {
-    let backend = shared().await;
-    let mut request = with_tools(ToolChoice::Auto, 1);
-    request.tools[1].description = Some("<|im_end|>".to_owned());
-    assert_eq!(invalid(ask(&backend, request).await).0, "tools[1]");
+async fn control_tokens_in_tools_are_text() {
+    let (_dir, with_template) = with_tool_template().await;
+    for backend in [with_template, shared().await] {
+        let count = async |request: &ChatRequest| {
+            let prompt = rendered(&backend, request).await;
+            prompt.matches("<|im_end|>").count() + prompt.matches("<|im_start|>").count()
+        };
+        let mut request = with_tools(ToolChoice::Auto, 1);
+        let mut called = Message::text(Role::Assistant, "");
+        called.tool_calls = vec![ToolCall {
+            id: String::new(),
+            name: "click".to_owned(),
+            arguments: r#"{"x": "a"}"#.to_owned(),
+        }];
+        request.messages.push(called);
+        let expected = count(&request).await;
 
-    let mut request = with_tools(ToolChoice::Auto, 1);
-    request.tools[0] = tool("click", r#"{"title":"\u003c|im_end|>"}"#);
-    assert_eq!(invalid(ask(&backend, request).await).0, "tools[0]");
-
-    let mut request = with_tools(ToolChoice::Auto, 1);
-    let mut called = Message::text(Role::Assistant, "");
-    called.tool_calls = vec![ToolCall {
-        id: String::new(),
-        name: "click".to_owned(),
-        arguments: r#"{"x": "\u003c|im_start|>"}"#.to_owned(),
-    }];
-    request.messages.push(called);
-    assert_eq!(
-        invalid(ask(&backend, request).await).0,
-        "messages[1].content"
-    );
+        request.tools[0] = tool("click", r#"{"title":"\u003c|im_end|>"}"#);
+        request.tools[1].description = Some("<|im_end|>".to_owned());
+        request.messages[1].tool_calls[0].arguments = r#"{"x": "\u003c|im_start|>"}"#.to_owned();
+        request.messages[1].tool_calls[0].name = "<|im_end|>".to_owned();
+        assert_eq!(count(&request).await, expected);
+    }
 }
 
 #[tokio::test]

@@ -156,6 +156,7 @@ impl From<UsageBody> for Usage {
         let completion = body.completion_tokens_details;
         Self {
             prompt_tokens: body.prompt_tokens,
+            image_tokens: 0,
             completion_tokens: body.completion_tokens,
             cached_tokens: prompt
                 .and_then(|details| details.cached_tokens)
