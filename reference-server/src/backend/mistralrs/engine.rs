@@ -226,7 +226,7 @@ impl Engine {
             .await
     }
 
-    async fn generate(
+    pub(super) async fn generate(
         &self,
         messages: RequestMessage,
         processor: Arc<dyn CustomLogitsProcessor>,

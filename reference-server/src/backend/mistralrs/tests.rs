@@ -26,6 +26,7 @@ mod images;
 mod isolation;
 mod loading;
 mod logprobs;
+mod numerics;
 mod raw;
 mod reasoning;
 mod sampling;
