@@ -92,12 +92,6 @@ impl<K: Copy + Eq + Hash + Ord, T> FairQueue<K, T> {
         self.len >= self.capacity && self.longest_other(key).is_none()
     }
 
-    /// The items of all keys, in no order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        let items = self.flows.values().flat_map(|flow| &flow.items);
-        items.map(|queued| &queued.item)
-    }
-
     /// Adds an item, and returns the item that it displaced.
     ///
     /// # Errors
@@ -129,13 +123,6 @@ impl<K: Copy + Eq + Hash + Ord, T> FairQueue<K, T> {
         Ok((Place { key, id }, displaced))
     }
 
-    /// The item that is served next.
-    pub(crate) fn peek(&self) -> Option<&T> {
-        let (_, _, key) = self.turns.first()?;
-        let next = self.flows.get(key)?.items.front()?;
-        Some(&next.item)
-    }
-
     /// Removes the next item, and adds its cost to the work of its key.
     pub(crate) fn pop(&mut self) -> Option<T> {
         let (start, _, key) = *self.turns.first()?;
@@ -144,48 +131,6 @@ impl<K: Copy + Eq + Hash + Ord, T> FairQueue<K, T> {
         self.clock = self.clock.max(start);
         self.update(key, |flow, _| flow.advance(cost));
         item
-    }
-
-    /// Adds the work of an item that did not wait.
-    pub(crate) fn charge(&mut self, share: Share<K>, cost: Duration) {
-        let clock = self.clock;
-        let mut start = clock;
-        self.update(share.key, |flow, _| {
-            flow.weight = share.weight;
-            flow.start = flow.start.max(clock);
-            start = flow.start;
-            flow.advance(cost);
-        });
-        if self.len == 0 {
-            // Otherwise it would overtake those that wait.
-            self.clock = start;
-        }
-    }
-
-    /// Corrects the work of a key by the difference between the cost of an item and what it took.
-    pub(crate) fn correct(&mut self, share: Share<K>, cost: Duration, took: Duration) {
-        self.update(share.key, |flow, clock| {
-            if flow.items.is_empty() {
-                flow.weight = share.weight;
-                flow.start = flow.start.max(clock);
-            }
-            if took > cost {
-                flow.advance(took - cost);
-            } else {
-                flow.start = flow.start.saturating_sub(flow.virtual_time(cost - took));
-            }
-        });
-    }
-
-    /// Forgets the work of all keys, when the server is idle.
-    ///
-    /// It changes nothing while items wait.
-    pub(crate) fn forget_work(&mut self) {
-        if self.len == 0 {
-            self.flows.clear();
-            self.idle.clear();
-            self.clock = 0;
-        }
     }
 
     /// Removes an item that has not been served yet.
@@ -258,6 +203,65 @@ impl<K: Copy + Eq + Hash + Ord, T> FairQueue<K, T> {
         {
             self.idle.pop_first();
             self.flows.remove(&key);
+        }
+    }
+}
+
+/// What engines need, which share their time.
+#[cfg(any(feature = "mistralrs", test))]
+impl<K: Copy + Eq + Hash + Ord, T> FairQueue<K, T> {
+    /// The items of all keys, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        let items = self.flows.values().flat_map(|flow| &flow.items);
+        items.map(|queued| &queued.item)
+    }
+
+    /// The item that is served next.
+    pub(crate) fn peek(&self) -> Option<&T> {
+        let (_, _, key) = self.turns.first()?;
+        let next = self.flows.get(key)?.items.front()?;
+        Some(&next.item)
+    }
+
+    /// Adds the work of an item that did not wait.
+    pub(crate) fn charge(&mut self, share: Share<K>, cost: Duration) {
+        let clock = self.clock;
+        let mut start = clock;
+        self.update(share.key, |flow, _| {
+            flow.weight = share.weight;
+            flow.start = flow.start.max(clock);
+            start = flow.start;
+            flow.advance(cost);
+        });
+        if self.len == 0 {
+            // Otherwise it would overtake those that wait.
+            self.clock = start;
+        }
+    }
+
+    /// Corrects the work of a key by the difference between the cost of an item and what it took.
+    pub(crate) fn correct(&mut self, share: Share<K>, cost: Duration, took: Duration) {
+        self.update(share.key, |flow, clock| {
+            if flow.items.is_empty() {
+                flow.weight = share.weight;
+                flow.start = flow.start.max(clock);
+            }
+            if took > cost {
+                flow.advance(took - cost);
+            } else {
+                flow.start = flow.start.saturating_sub(flow.virtual_time(cost - took));
+            }
+        });
+    }
+
+    /// Forgets the work of all keys, when the server is idle.
+    ///
+    /// It changes nothing while items wait.
+    pub(crate) fn forget_work(&mut self) {
+        if self.len == 0 {
+            self.flows.clear();
+            self.idle.clear();
+            self.clock = 0;
         }
     }
 }

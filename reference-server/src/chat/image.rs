@@ -118,6 +118,7 @@ impl EncodedImage {
     }
 
     /// The number of pixels of the decoded image.
+    #[cfg(feature = "mistralrs")]
     pub(crate) fn pixels(&self) -> u64 {
         let info = self.0.info();
         u64::from(info.width) * u64::from(info.height)

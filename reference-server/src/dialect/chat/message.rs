@@ -280,7 +280,7 @@ mod tests {
     #[test]
     fn refuses_invalid_messages_by_path() {
         let part = format!(r#"{{"type":"image","image":{{"b64":"{PNG}"}}}}"#);
-        let nine = [part.as_str(); 9].join(",");
+        let too_many = [part.as_str(); 101].join(",");
         let cases: [(String, &str); 17] = [
             (
                 r#"[{"role":"tool","content":"a"}]"#.into(),
@@ -341,8 +341,8 @@ mod tests {
                 "messages[0].content[0]",
             ),
             (
-                format!(r#"[{{"role":"user","content":[{nine}]}}]"#),
-                "messages[0].content[8].image.b64",
+                format!(r#"[{{"role":"user","content":[{too_many}]}}]"#),
+                "messages[0].content[100].image.b64",
             ),
         ];
         for (messages, param) in cases {
