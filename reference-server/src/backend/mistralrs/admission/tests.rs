@@ -157,6 +157,7 @@ async fn clients_share_the_time_by_their_weights_and_what_they_really_take() {
             demand.share.weight = weight.try_into().unwrap();
             tasks.push(tokio::spawn(async move {
                 let _slot = admission.enter(demand).await?;
+                // Sleeps: the engine's time; the clock is paused.
                 tokio::time::sleep(takes * SECOND).await;
                 Ok::<_, BackendError>((client, takes))
             }));
