@@ -195,16 +195,15 @@ impl MistralRs {
             dropped,
             maps_coordinates: coordinates.is_some(),
         };
-        let image_tokens: usize = pictures.iter().map(|picture| picture.tokens).sum();
-        let (_, demand) = self.demand(&engine, &request, &pictures, share).await?;
+        let image_tokens = picture::tokens(&pictures);
+        let demand = self.demand(&engine, &request, &pictures, share).await?;
         drop(engine);
         let slot = self.admission.enter(demand).await?;
 
         // The engine may have died while the chat was waiting.
         let engine = self.engine()?;
         let (prompt, tokens, prompt_tokens) = self.prompt(&engine, &request, &pictures).await?;
-        let picture_tokens: usize = pictures.iter().map(|picture| picture.tokens).sum();
-        let work = demand::work(&engine, &request, prompt_tokens - picture_tokens, &pictures);
+        let work = demand::work(&engine, &request, prompt_tokens - image_tokens, &pictures);
         for picture in &pictures {
             engine.cached_pictures.add(picture);
         }
@@ -279,8 +278,7 @@ impl MistralRs {
         request: &ChatRequest,
         pictures: &[Picture],
     ) -> Result<(Prompt, Vec<u32>, usize), BackendError> {
-        let image_tokens: usize = pictures.iter().map(|picture| picture.tokens).sum();
-        let image_extra = image_tokens - pictures.len();
+        let image_extra = picture::tokens(pictures) - pictures.len();
         let images = pictures
             .iter()
             .map(|picture| picture.image.clone())

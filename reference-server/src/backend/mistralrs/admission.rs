@@ -192,12 +192,11 @@ impl Admission {
             let retry_after = retry_after(own);
             return Err(BackendError::QueueFull { retry_after });
         }
+        let cost = self.charged(demand.slots, demand.estimate.total());
         if state.queue.len() == 0 && state.free >= demand.slots {
-            let cost = self.charged(demand.slots, demand.estimate.total());
             state.queue.charge(demand.share, cost);
             return Ok(Admitted::Now(self.start(&mut state, demand)));
         }
-        let cost = self.charged(demand.slots, demand.estimate.total());
         let (sender, call) = oneshot::channel();
         let waiter = Waiter { demand, sender };
         let Ok((place, displaced)) = state.queue.push(demand.share, cost, waiter) else {

@@ -103,6 +103,11 @@ impl MistralRsConfig {
         files.map_err(|error| format!("model.source: {error}"))
     }
 
+    /// The context length of a model, limited by the setting.
+    pub(super) fn limit_context(&self, tokens: usize) -> usize {
+        tokens.min(self.context.unwrap_or(usize::MAX))
+    }
+
     pub(super) fn queue_limits(&self) -> QueueLimits {
         QueueLimits {
             running: self.max_running,

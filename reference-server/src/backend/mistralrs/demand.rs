@@ -19,14 +19,14 @@ const TOKENS_OF_A_MESSAGE: usize = 5;
 const MAX_INLINE: usize = 2_048;
 
 impl MistralRs {
-    /// The work of a chat and what it asks of the engine.
+    /// What a chat asks of the engine.
     pub(super) async fn demand(
         &self,
         engine: &Arc<Engine>,
         request: &ChatRequest,
         pictures: &[Picture],
         share: Share<u64>,
-    ) -> Result<(Work, Demand), BackendError> {
+    ) -> Result<Demand, BackendError> {
         let text = text(request);
         let prompt_tokens = if text.len() < MAX_INLINE {
             tokens(&engine.info, &text)
@@ -39,12 +39,11 @@ impl MistralRs {
         let work = work(engine, request, prompt_tokens + messages, pictures);
         let has_pictures = !pictures.is_empty();
         let slots = quirks::slots(has_pictures, engine.info.on_cpu, self.admission.capacity());
-        let demand = Demand {
+        Ok(Demand {
             share,
             slots,
             estimate: self.admission.estimate(&work),
-        };
-        Ok((work, demand))
+        })
     }
 }
 

@@ -133,7 +133,7 @@ fn paged_tokens(
     if !config.paged_attention || !is_supported {
         return None;
     }
-    let context = dir.context.min(config.context.unwrap_or(usize::MAX));
+    let context = config.limit_context(dir.context);
     let request = config.request_tokens.map(usize::try_from);
     let request = request.and_then(Result::ok).unwrap_or(usize::MAX);
     Some(
@@ -178,7 +178,7 @@ fn info(
     Ok(ModelInfo {
         modality: model_dir.modality,
         on_cpu: placement.is_cpu(),
-        context: model_dir.context.min(config.context.unwrap_or(usize::MAX)),
+        context: config.limit_context(model_dir.context),
         eos_tokens,
         reserved,
         images,
@@ -206,7 +206,7 @@ fn embedder_info(
     tokenizer.set_encode_special_tokens(true);
     Ok(EmbedderInfo {
         on_cpu: placement.is_cpu(),
-        context: dir.context.min(config.context.unwrap_or(usize::MAX)),
+        context: config.limit_context(dir.context),
         vocabulary: dir.vocabulary,
         matryoshka: dir.matryoshka.clone(),
         tokenizer,

@@ -46,6 +46,11 @@ impl Picture {
     }
 }
 
+/// The number of tokens of all pictures.
+pub(super) fn tokens(pictures: &[Picture]) -> usize {
+    pictures.iter().map(|picture| picture.tokens).sum()
+}
+
 /// Writes an id to the alpha channel.
 fn mark(image: &mut RgbaImage, id: u64) {
     // A picture has at least 28 × 28 pixels.

@@ -1,8 +1,14 @@
 //! Checks of a chat that need the loaded model.
 
 use super::{
-    BackendError, ChatRequest, Message, engine::ModelInfo, grammar::GrammarError,
-    image_limits::ImageLimits, model_dir::Modality, picture::Picture, quirks, size_rule::SizeRule,
+    BackendError, ChatRequest, Message,
+    engine::ModelInfo,
+    grammar::GrammarError,
+    image_limits::ImageLimits,
+    model_dir::Modality,
+    picture::{self, Picture},
+    quirks,
+    size_rule::SizeRule,
     tool_prompt,
 };
 use crate::{
@@ -113,7 +119,7 @@ pub(super) fn sizes(sizes: &SizeRule, asked: ImagePixels) -> Result<SizeRule, Ba
 /// # Errors
 /// Returns [`BackendError::Invalid`] if they have too many tokens together.
 pub(super) fn image_tokens(limits: &ImageLimits, pictures: &[Picture]) -> Result<(), BackendError> {
-    let tokens: usize = pictures.iter().map(|picture| picture.tokens).sum();
+    let tokens = picture::tokens(pictures);
     let max = limits.chat_tokens;
     if tokens <= max {
         return Ok(());
