@@ -43,7 +43,8 @@ const QUEUE: usize = 100_000;
 ///    line lifts the ban.
 /// 4. Lines that cannot be parsed, networks that are too wide, and a last line without a line
 ///    end, which may be incomplete, are skipped. Each is logged and reported with its number
-///    and a remedy; see [`SkippedLines`] and [`check`](Self::check).
+///    and a remedy; see [`SkippedLines`] and [`check`](Self::check). The next write turns an
+///    incomplete line into a comment.
 /// 5. Comments are preserved. If more than half of the lines are stale, the file is replaced
 ///    atomically.
 /// 6. Bans that cannot be written (full disk) stay in memory. The failure is reported once,

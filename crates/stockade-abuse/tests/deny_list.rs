@@ -4,7 +4,6 @@
 
 use std::{
     env, fs,
-    net::Ipv4Addr,
     path::Path,
     process::{Command, Stdio},
     sync::{Arc, mpsc},
@@ -305,22 +304,26 @@ fn killed_process_leaves_a_readable_file() {
             AbuseEvent::ListLoaded { skipped_lines, .. } => Some(skipped_lines),
             _ => None,
         });
-        assert_eq!(skipped_lines, 0);
+        // The kernel ends a write of several pages at a signal that kills.
+        assert!(skipped_lines <= 1, "{skipped_lines}");
         assert!(detector.find_ban(&client("key:kept")).is_some());
+        // The end of a line, and of an offender, is not lost unnoticed.
         for ban in detector.bans() {
             let text = ban.offender.to_string();
-            assert!(text.starts_with("10.0.") || text == "key:kept", "{text}");
+            assert!(text.len() == OFFENDER_LEN || text == "key:kept", "{text}");
         }
     }
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.starts_with("# kept\nkey:kept\n"), "{text}");
 }
 
+/// The length of the offenders of the child process.
+const OFFENDER_LEN: usize = "key:00000000".len();
+
 fn ban_and_unban_for_ever(path: &Path) -> ! {
     let (detector, _events) = detector(path);
     for number in (0..).cycle() {
-        let address = Ipv4Addr::from(0x0a00_0000 + number % 3_000);
-        let offender = client(&address.to_string());
+        let offender = client(&format!("key:{:08}", number % 3_000));
         if number % 3 == 0 {
             detector.unban(&offender);
         } else {

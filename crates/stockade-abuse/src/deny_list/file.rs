@@ -17,6 +17,8 @@ use crate::{Ban, LineProblem, Offender, SkippedLines};
 const MAX_FILE: u64 = 64 * 1024 * 1024;
 /// The number of stale lines after which the file may be rewritten.
 const MAX_STALE: usize = 64;
+/// Precedes a line without its end, as a comment.
+const INCOMPLETE: &[u8; 14] = b"# Incomplete: ";
 
 /// The contents of the file.
 #[derive(Debug)]
@@ -98,12 +100,12 @@ impl DenyFile {
             }
             file => file?,
         };
-        let mut lines = String::new();
         if !ends_its_line(&mut file)? {
-            lines.push('\n');
+            self.replace(&terminated(self.bytes()?))?;
+            file = open(&mut options, &self.0)?;
         }
-        lines.extend(bans.iter().map(line::write));
-        // A single call, so that a killed process has written all lines or none.
+        // A killed process may have written a part, which ends within a line.
+        let lines: String = bans.iter().map(line::write).collect();
         file.write_all(lines.as_bytes())?;
         file.sync_data()
     }
@@ -111,7 +113,7 @@ impl DenyFile {
     /// Rewrites the file without the lines of these offenders and without expired bans. Keeps
     /// comments and lines that cannot be parsed.
     pub(super) fn rewrite(&self, without: &[Offender], now: Timestamp) -> io::Result<()> {
-        let bytes = self.bytes()?;
+        let bytes = terminated(self.bytes()?);
         let lines = Lines::parse(&bytes);
         let mut kept = Vec::with_capacity(bytes.len());
         for (at, (text, line)) in lines.all.iter().enumerate() {
@@ -128,6 +130,11 @@ impl DenyFile {
                 kept.push(b'\n');
             }
         }
+        self.replace(&kept)
+    }
+
+    /// Replaces the file atomically.
+    fn replace(&self, bytes: &[u8]) -> io::Result<()> {
         // Follow a link, so that its target is replaced and not the link.
         let path = match fs::canonicalize(&self.0) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.0.clone(),
@@ -139,7 +146,7 @@ impl DenyFile {
         };
         // Created with mode 0600.
         let mut new = tempfile::NamedTempFile::new_in(folder)?;
-        new.write_all(&kept)?;
+        new.write_all(bytes)?;
         new.as_file().sync_all()?;
         new.persist(&path)?;
         // Sync the directory to make the rename durable.
@@ -226,6 +233,21 @@ fn contents(bytes: &[u8], now: Timestamp, skipped: SkippedLines) -> Contents {
     contents
 }
 
+/// Ends the last line. An incomplete one becomes a comment: without its end, it may be another
+/// address, or a temporary ban without its time.
+fn terminated(mut bytes: Vec<u8>) -> Vec<u8> {
+    if bytes.is_empty() || bytes.ends_with(b"\n") {
+        return bytes;
+    }
+    let start = bytes.iter().rposition(|byte| *byte == b'\n');
+    let start = start.map_or(0, |end| end + 1);
+    if !matches!(Line::parse(&bytes[start..]), Line::Blank) {
+        bytes.splice(start..start, *INCOMPLETE);
+    }
+    bytes.push(b'\n');
+    bytes
+}
+
 fn ends_its_line(file: &mut File) -> io::Result<bool> {
     use io::{Seek, SeekFrom};
     if file.metadata()?.len() == 0 {
@@ -277,14 +299,41 @@ mod tests {
                 );
             }
             assert!(cut < kept || !contents.bans.is_empty(), "{cut}");
-            // The next line is not joined with the incomplete one.
+            // The next line is not joined with the incomplete one, which bans no other client.
             fs::write(&path, &whole[..cut]).unwrap();
             file.append(&[ban("198.51.100.7")]).unwrap();
+            let mut after = file.read(NOW).unwrap();
+            let last = after.bans.pop().unwrap();
+            assert_eq!(last.offender.to_string(), "198.51.100.7");
+            assert_eq!(
+                (&after.bans, after.skipped.count()),
+                (&contents.bans, 0),
+                "{cut}"
+            );
+
+            fs::write(&path, &whole[..cut]).unwrap();
+            file.rewrite(&[], NOW).unwrap();
             let after = file.read(NOW).unwrap();
             assert_eq!(
-                after.bans.last().unwrap().offender.to_string(),
-                "198.51.100.7"
+                (after.bans, after.skipped.count()),
+                (contents.bans, 0),
+                "{cut}"
             );
+        }
+    }
+
+    #[test]
+    fn incomplete_line_becomes_a_comment() {
+        for (before, after) in [
+            ("", ""),
+            ("10.0.0.1\n", "10.0.0.1\n"),
+            ("10.0.0.1\n10.0.0", "10.0.0.1\n# Incomplete: 10.0.0\n"),
+            ("10.0.0.1", "# Incomplete: 10.0.0.1\n"),
+            ("# ours", "# ours\n"),
+            ("10.0.0.1\n ", "10.0.0.1\n \n"),
+        ] {
+            let bytes = terminated(before.into());
+            assert_eq!(String::from_utf8(bytes).unwrap(), after);
         }
     }
 
