@@ -31,7 +31,7 @@ static ACQUIRE: LazyLock<Script> =
 
 /// The highest number of concurrent acquire calls, excluding queued requests.
 const MAX_IN_FLIGHT: usize = 1_024;
-/// The highest number of queued releases. Further permits expire instead.
+/// The highest number of queued releases, and of failed ones. Further permits expire instead.
 const MAX_RELEASES: usize = 65_536;
 /// How long a permit lives without renewal.
 const DEFAULT_TTL: Duration = Duration::from_secs(30);
@@ -42,8 +42,8 @@ const MIN_TTL: Duration = Duration::from_millis(300);
 /// 1. A permit is an entry with a deadline, by the server's clock. A task renews those of this
 ///    process every third of their lifetime, so that the permits of a crashed process expire
 ///    after it: 30 seconds by default.
-/// 2. A dropped permit is released from a queue, without blocking. If it cannot be released,
-///    it expires.
+/// 2. A dropped permit is released from a queue, without blocking. While Redis does not reply, the
+///    release is repeated until the permit has expired.
 /// 3. If Redis loses its data, permits are restored when they are renewed. Until then, more
 ///    requests may be in flight than the limit allows.
 /// 4. Waiting requests are served in order within a process. A permit that another process

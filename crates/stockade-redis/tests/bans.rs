@@ -73,6 +73,41 @@ async fn bans_hold_without_redis_and_are_written_later() {
 
 // R13
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bans_hold_while_redis_hangs_and_are_written_later() {
+    let server = Server::start();
+    let redis = connect(&server).await;
+    let (said, heard) = std::sync::mpsc::channel();
+    let one = Detector::builder(AbusePolicy::new())
+        .store(Arc::new(RedisBans::new(&redis)))
+        .on_event(move |event| drop(said.send(event.clone())))
+        .build();
+    let other = replica(&connect(&server).await);
+    one.ban(offender(), None, "by hand");
+    until_async("banned", async || other.find_ban(&offender()).is_some()).await;
+
+    server.hold();
+    let next: Offender = "192.0.2.8".parse().unwrap();
+    one.ban(next.clone(), None, "by hand");
+    assert!(one.find_ban(&next).is_some() && other.find_ban(&offender()).is_some());
+    let sees = async |wanted: fn(&AbuseEvent) -> bool| {
+        until_async("an event", async || {
+            heard.try_iter().any(|event| wanted(&event))
+        })
+        .await;
+    };
+    sees(|event| matches!(event, AbuseEvent::ListFailed { .. })).await;
+    assert!(one.find_ban(&next).is_some() && other.find_ban(&next).is_none());
+
+    server.go_on();
+    sees(|event| matches!(event, AbuseEvent::ListRecovered { .. })).await;
+    until_async("banned everywhere", async || {
+        other.find_ban(&next).is_some()
+    })
+    .await;
+}
+
+// R13
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lost_data_lifts_no_ban() {
     let mut server = Server::start();
     let redis = connect(&server).await;

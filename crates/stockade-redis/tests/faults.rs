@@ -9,7 +9,7 @@ use std::{thread, time::Duration};
 use stockade_rate_limit::{FailurePolicy, Fallback, Fraction, OwnedBucket, Quota};
 use stockade_redis::{Namespace, Redis, RedisConfig, RedisLimits};
 use stockade_testkit::poll::until_async;
-use support::{Proxy, Server, begin, connect, take};
+use support::{Impostor, Proxy, Server, begin, connect, take};
 use tokio::time::timeout;
 
 const QUOTA: Quota = Quota::per_day(20);
@@ -152,6 +152,27 @@ async fn wrong_password() {
     assert!(!redis.is_connected());
     server.run::<()>(&["CONFIG", "SET", "requirepass", "battery-staple"]);
     policies.are_not_needed().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_server_at_its_port() {
+    for (what, reply) in [
+        ("silent", ""),
+        ("HTTP", "HTTP/1.1 400 Bad Request\r\n\r\n"),
+        ("OK", "+OK\r\n"),
+        ("a number", ":1\r\n"),
+        ("an empty string", "$0\r\n\r\n"),
+        ("an empty list", "*0\r\n"),
+        ("a string of 8 GB", "$8589934592\r\n"),
+    ] {
+        let mut server = Server::absent();
+        let impostor = Impostor::at(server.port(), reply).await;
+        let policies = Policies::new(&begin(&server.url()));
+        policies.decide(what).await;
+        impostor.leave().await;
+        server.restart();
+        policies.are_not_needed().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

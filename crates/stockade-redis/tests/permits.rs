@@ -177,3 +177,30 @@ async fn without_redis_no_permits_are_granted_and_lost_ones_are_restored() {
     drop(held);
     until_async("given back", async || in_use(&server) == 0).await;
 }
+
+// R13
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_permits_are_granted_while_redis_hangs() {
+    let server = Server::start();
+    // Nothing expires in this test.
+    let hour = Duration::from_secs(3_600);
+    let store = RedisPermits::with_ttl(&connect(&server).await, hour);
+    let guard = guard(&store, 2);
+    let held = ask(&guard).await.unwrap();
+    server.hold();
+    for _ in 0..3 {
+        assert_eq!(ask(&guard).await.unwrap_err(), "LIMITS_UNAVAILABLE");
+    }
+    server.go_on();
+    // What Redis granted late, without a client that waits, is given back.
+    let mut second = None;
+    until_async("a permit is granted", async || {
+        second = ask(&guard).await.ok();
+        second.is_some()
+    })
+    .await;
+    assert_eq!(ask(&guard).await.unwrap_err(), "CONCURRENCY_LIMIT");
+    drop((held, second));
+    until_async("all given back", async || in_use(&server) == 0).await;
+    assert_eq!(store.stats().lost, 0);
+}

@@ -6,12 +6,14 @@
     reason = "each test needs a part of it"
 )]
 
+mod impostor;
 mod proxy;
 mod server;
 
 use stockade_rate_limit::{Bucket, Decision, LimitStore, OwnedBucket, StoreError, StoreReply};
 use stockade_redis::{Redis, RedisConfig};
 
+pub use impostor::Impostor;
 pub use proxy::Proxy;
 pub use server::Server;
 
