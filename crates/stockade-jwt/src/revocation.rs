@@ -73,6 +73,14 @@ pub enum RevocationErrorKind {
 }
 
 impl RevocationError {
+    /// Creates the error of a store that has no room.
+    pub fn full() -> Self {
+        Self {
+            kind: RevocationErrorKind::Full,
+            source: None,
+        }
+    }
+
     /// Creates the error of a store that does not respond.
     pub fn unavailable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {

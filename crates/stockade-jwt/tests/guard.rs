@@ -326,6 +326,9 @@ async fn store_failure_is_logged_once_with_its_error() {
         .with_writer(move || writer.clone())
         .finish();
     let _logging = tracing_subscriber::util::SubscriberInitExt::set_default(subscriber);
+    // While there is one dispatcher only, another thread that meets an event first, and has none,
+    // decides for all threads that it is not wanted.
+    let _other = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::new());
     let answer = Arc::new(Mutex::new(None));
     let guard = JwtAuth::new(hs256(), rules())
         .clock(clock())

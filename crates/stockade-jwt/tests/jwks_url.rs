@@ -22,7 +22,7 @@ use stockade_core::{
 use stockade_jwt::{
     Algorithm, HttpFetch, JwksErrorKind, JwksUrl, JwtAuth, KeyErrorKind, RefreshPolicy,
 };
-use stockade_testkit::{FakeClock, contract};
+use stockade_testkit::{FakeClock, contract, poll::until_async, port};
 use support::*;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -41,7 +41,11 @@ struct Server {
 
 impl Server {
     async fn start(answer: String) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::at(0, answer).await
+    }
+
+    async fn at(port: u16, answer: String) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         let server = Self {
             url: format!("http://{}/jwks", listener.local_addr().unwrap()),
             asked: Arc::default(),
@@ -87,9 +91,13 @@ impl Server {
     }
 
     fn keys(&self, policy: RefreshPolicy) -> JwksUrl {
-        let fetch = HttpFetch::dangerous_plain_loopback(&self.url).unwrap();
-        JwksUrl::with_policy(fetch, &[Algorithm::EdDsa], policy).unwrap()
+        keys(&self.url, policy)
     }
+}
+
+fn keys(url: &str, policy: RefreshPolicy) -> JwksUrl {
+    let fetch = HttpFetch::dangerous_plain_loopback(url).unwrap();
+    JwksUrl::with_policy(fetch, &[Algorithm::EdDsa], policy).unwrap()
 }
 
 fn ok(body: &str) -> String {
@@ -331,6 +339,64 @@ async fn responds_503_without_a_set() {
     server.answers(ok(&set(&["a"])));
     clock.advance(Duration::from_secs(30));
     assert_eq!(status(&layer, &signed("a")).await, 200);
+}
+
+#[tokio::test]
+async fn uses_an_issuer_that_was_absent_at_start() {
+    let port = port::free();
+    let url = format!("http://127.0.0.1:{port}/jwks");
+    let keys = keys(&url, RefreshPolicy::default());
+    let (layer, clock) = guard(&keys);
+    for _ in 0..3 {
+        let asked = ask(&layer, bearer(&signed("a"))).await;
+        assert_eq!(
+            (asked.status(), asked.cause),
+            (503, Some("keys_unavailable"))
+        );
+        assert_eq!(asked.response.headers()["retry-after"], "30");
+    }
+    let status_of_source = keys.status();
+    assert_eq!(status_of_source.failures, 1, "one attempt per cool-down");
+    let error = status_of_source.last_error.unwrap();
+    assert!(error.contains("cannot be reached"), "{error}");
+
+    let _server = Server::at(port, ok(&set(&["a"]))).await;
+    clock.advance(Duration::from_secs(30));
+    assert_eq!(status(&layer, &signed("a")).await, 200);
+    assert!(!keys.status().is_failing());
+}
+
+#[tokio::test]
+async fn last_set_stays_active_while_the_issuer_hangs() {
+    let server = Server::start(ok(&set(&["a"]))).await;
+    let policy = RefreshPolicy::default().timeout(Duration::from_secs(3));
+    let keys = server.keys(policy);
+    let (layer, clock) = guard(&keys);
+    assert_eq!(status(&layer, &signed("a")).await, 200);
+    // The next request to the issuer is accepted and gets no response.
+    server.gate.forget_permits(Semaphore::MAX_PERMITS);
+    clock.advance(Duration::from_secs(600));
+    assert_eq!(status(&layer, &signed("a")).await, 200);
+    let timed_out = async || keys.fetches() == 2;
+    until_async("the fetch times out", timed_out).await;
+    let error = keys.status().last_error.unwrap();
+    assert!(error.contains("took too long"), "{error}");
+    assert_eq!(status(&layer, &signed("a")).await, 200);
+    // A process without a set has nothing to decide with.
+    let (other, _) = guard(&server.keys(policy));
+    let asked = ask(&other, bearer(&signed("a"))).await;
+    assert_eq!(
+        (asked.status(), asked.cause),
+        (503, Some("keys_unavailable"))
+    );
+
+    server.gate.add_permits(Semaphore::MAX_PERMITS);
+    clock.advance(Duration::from_secs(30));
+    assert_eq!(status(&layer, &signed("a")).await, 200);
+    until_async("the issuer is used again", async || {
+        !keys.status().is_failing()
+    })
+    .await;
 }
 
 #[tokio::test]
