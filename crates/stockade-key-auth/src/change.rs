@@ -4,7 +4,7 @@ use std::{error::Error, fmt, time::Duration};
 
 use stockade_core::clock::Timestamp;
 
-use crate::{KeyHash, KeyRecord, PreviousHash, store::KNOWN_SECRET};
+use crate::{KeyHash, KeyRecord, KeyUpdate, PreviousHash, store::KNOWN_SECRET};
 
 /// A change to one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,16 @@ pub enum KeyChange {
         /// The current time.
         at: Timestamp,
     },
+    /// Changes fields of the key.
+    Update {
+        /// The new values.
+        update: Box<KeyUpdate>,
+        /// The record that the change is based on: a key that differs from it, except in its last
+        /// use, is not changed. `None` changes it in any case.
+        expected: Option<Box<KeyRecord>>,
+        /// The current time.
+        at: Timestamp,
+    },
     /// Records a use of the key; a time before the recorded one is ignored.
     RecordUse {
         /// When the key was used.
@@ -51,8 +61,8 @@ impl KeyChange {
     /// Applies the change and returns the new record.
     ///
     /// # Errors
-    /// Returns an error when a revoked or expired key is rotated or gets another expiry, or
-    /// when the new hash is that of a well-known secret.
+    /// Returns an error when a revoked or expired key is rotated, updated or gets another expiry,
+    /// when the key is not the expected one, or when the new hash is that of a well-known secret.
     pub fn apply(&self, mut record: KeyRecord) -> Result<KeyRecord, KeyChangeError> {
         match self {
             Self::Revoke { at } => {
@@ -66,6 +76,15 @@ impl KeyChange {
                 if let Some(previous) = &mut record.previous {
                     previous.until = previous.until.min(*expires);
                 }
+            }
+            Self::Update {
+                update,
+                expected,
+                at,
+            } => {
+                check_expected(&record, expected.as_deref())?;
+                check_valid(&record, *at)?;
+                update.apply(&mut record);
             }
             Self::Rotate { hash, grace, at } => {
                 check_valid(&record, *at)?;
@@ -82,6 +101,18 @@ impl KeyChange {
             }
         }
         Ok(record)
+    }
+}
+
+fn check_expected(record: &KeyRecord, expected: Option<&KeyRecord>) -> Result<(), KeyChangeError> {
+    let is_expected = expected.is_none_or(|expected| {
+        let mut expected = expected.clone();
+        expected.last_used = record.last_used;
+        expected == *record
+    });
+    match is_expected {
+        true => Ok(()),
+        false => Err(KeyChangeError::Conflict),
     }
 }
 
@@ -105,6 +136,8 @@ pub enum KeyChangeError {
     Expired,
     /// The new hash is that of a well-known secret.
     KnownSecret,
+    /// The key was changed by someone else.
+    Conflict,
 }
 
 impl fmt::Display for KeyChangeError {
@@ -113,6 +146,7 @@ impl fmt::Display for KeyChangeError {
             Self::Revoked => "the key was revoked; create a new one",
             Self::Expired => "the key has expired; create a new one",
             Self::KnownSecret => KNOWN_SECRET,
+            Self::Conflict => "the key was changed meanwhile; read it again",
         })
     }
 }
@@ -211,6 +245,36 @@ mod tests {
             expire(2_000, 6).apply(revoked),
             Err(KeyChangeError::Revoked)
         );
+    }
+
+    #[test]
+    fn updates_the_given_fields_only() {
+        let mut before = record().owner("ops").scopes("chat:write".parse().unwrap());
+        before.last_used = Some(at(5));
+        let update = KeyUpdate {
+            owner: Some(None),
+            networks: Some(vec!["10.0.0.0/8".parse().unwrap()]),
+            expires: Some(Some(at(550))),
+            ..KeyUpdate::default()
+        };
+        let change = |expected: KeyRecord| KeyChange::Update {
+            update: Box::new(update.clone()),
+            expected: Some(Box::new(expected)),
+            at: at(500),
+        };
+        let rotated = rotate("two", 100, 500).apply(before.clone()).unwrap();
+        let stale = change(before).apply(rotated.clone());
+        assert_eq!(stale, Err(KeyChangeError::Conflict));
+        let mut unused = rotated.clone();
+        unused.last_used = None;
+        let updated = change(unused).apply(rotated.clone()).unwrap();
+        assert_eq!((&updated.owner, updated.expires), (&None, Some(at(550))));
+        assert_eq!(updated.networks.len(), 1);
+        assert_eq!(updated.scopes, rotated.scopes);
+        assert_eq!(updated.previous.clone().unwrap().until, at(550));
+        let revoked = KeyChange::Revoke { at: at(5) }.apply(updated).unwrap();
+        let change = change(revoked.clone());
+        assert_eq!(change.apply(revoked), Err(KeyChangeError::Revoked));
     }
 
     #[test]

@@ -170,6 +170,7 @@ mod refusal;
 mod set;
 mod slow;
 mod store;
+mod update;
 
 pub use change::{DEFAULT_GRACE, KeyChange, KeyChangeError};
 pub use credential::CredentialSource;
@@ -190,3 +191,4 @@ pub use record::{KeyRecord, PreviousHash};
 pub use set::{DuplicateKeyError, KeyRequirements, KeySet};
 pub use slow::SlowHashLimits;
 pub use store::{KeyStore, KeyStoreError, KeyStoreErrorKind, LiveKeys, StoreFuture};
+pub use update::KeyUpdate;

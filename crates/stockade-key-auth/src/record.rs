@@ -52,7 +52,8 @@ pub struct KeyRecord {
     pub revoked: Option<Timestamp>,
     /// When the key was last used, with a resolution of about a minute.
     pub last_used: Option<Timestamp>,
-    /// Arbitrary notes, which Stockade does not interpret.
+    /// Arbitrary notes. `team` is available to handlers as an attribute, and to the budgets of an
+    /// administration; Stockade does not interpret the others.
     pub metadata: BTreeMap<String, String>,
     /// The hash before the last rotation, during its grace period.
     pub previous: Option<PreviousHash>,
@@ -133,7 +134,13 @@ impl KeyRecord {
         if let Some(models) = &self.models {
             principal = principal.models(models.iter().map(|model| model.as_str().into()));
         }
-        for (name, value) in [("owner", &self.owner), ("name", &self.name)] {
+        let team = self.metadata.get("team");
+        let attributes = [
+            ("owner", self.owner.as_ref()),
+            ("name", self.name.as_ref()),
+            ("team", team),
+        ];
+        for (name, value) in attributes {
             if let Some(value) = value {
                 principal = principal.attribute(name, value.as_str());
             }

@@ -199,6 +199,8 @@ pub enum KeyStoreErrorKind {
     NotFound,
     /// The key was revoked or has expired, and does not allow the change.
     Inactive,
+    /// The key differs from the expected record.
+    Conflict,
     /// The record is invalid: a text or a time is out of bounds, or the hash is that of a
     /// well-known secret.
     Invalid,
@@ -256,6 +258,7 @@ impl From<KeyChangeError> for KeyStoreErrorKind {
         match error {
             KeyChangeError::Revoked | KeyChangeError::Expired => Self::Inactive,
             KeyChangeError::KnownSecret => Self::Invalid,
+            KeyChangeError::Conflict => Self::Conflict,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The conformance suite for key stores.
 
+mod update;
+
 use std::time::Duration;
 
 use stockade_core::{clock::Timestamp, identity::ScopeSet};
@@ -23,6 +25,7 @@ where
     refuses_duplicates(store).await;
     refuses_hashes_of_well_known_secrets(store).await;
     rotates_with_grace(store).await;
+    update::updates_fields(store).await;
     revokes_for_good(store).await;
     reports_unknown_keys(store).await;
     notes_use(store).await;

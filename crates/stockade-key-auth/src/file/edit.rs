@@ -5,6 +5,8 @@ mod append;
 
 use std::{collections::HashMap, fmt, ops::Range};
 
+use serde_json::Value;
+
 use super::{
     entry::FileKey,
     format::KeyFileFormat,
@@ -55,7 +57,7 @@ pub(super) fn edit(
 /// The differences between two states of a store.
 #[derive(Default)]
 struct Changes {
-    set: Vec<(KeyId, &'static str, String)>,
+    set: Vec<(KeyId, &'static str, Value)>,
     removed: Vec<(KeyId, &'static str)>,
     created: Vec<KeyRecord>,
 }
@@ -80,22 +82,17 @@ impl Changes {
     }
 
     fn of_key(&mut self, before: &KeyRecord, after: &KeyRecord) -> Result<(), Uneditable> {
-        let mut same = before.clone();
-        same.hash = after.hash.clone();
-        same.revoked = after.revoked;
-        same.expires = after.expires;
-        same.last_used = after.last_used;
-        same.previous = after.previous.clone();
-        if same != *after {
+        let id = &after.id;
+        if before.created != after.created {
             return Err(Uneditable);
         }
-        let (before, after) = (FileKey::from(before), FileKey::from(after));
-        for ((name, before), (_, after)) in before.changeable().into_iter().zip(after.changeable())
+        let changeable = |record| FileKey::from(record).changeable().ok_or(Uneditable);
+        for ((name, before), (_, after)) in changeable(before)?.into_iter().zip(changeable(after)?)
         {
             match after {
                 _ if before == after => {}
-                Some(value) => self.set.push((same.id.clone(), name, value)),
-                None => self.removed.push((same.id.clone(), name)),
+                Some(value) => self.set.push((id.clone(), name, value)),
+                None => self.removed.push((id.clone(), name)),
             }
         }
         Ok(())
@@ -124,7 +121,7 @@ fn id(entry: &Node) -> Option<&str> {
 fn set(
     format: KeyFileFormat,
     text: &str,
-    changes: &[(KeyId, &'static str, String)],
+    changes: &[(KeyId, &'static str, Value)],
 ) -> Result<String, Uneditable> {
     if changes.is_empty() {
         return Ok(text.to_owned());
@@ -138,14 +135,27 @@ fn set(
     let mut edits: Vec<(Range<usize>, String)> = Vec::new();
     for (id, name, value) in changes {
         let entry = *by_id.get(id.as_str()).ok_or(Uneditable)?;
-        let quoted = format!("\"{value}\"");
+        let quoted = inline(format, value).ok_or(Uneditable)?;
         edits.push(match entry.pair(name) {
-            Some(pair) if pair.value.span.is_empty() => {
+            // A table has lines elsewhere.
+            Some(pair) if format == KeyFileFormat::Toml && is_block(pair) => {
+                return Err(Uneditable);
+            }
+            Some(pair) if is_on_line(text, pair) => (pair.value.span.clone(), quoted),
+            Some(pair) => {
                 let colon = text[pair.key.end..].find(':').ok_or(Uneditable)?;
                 let at = pair.key.end + colon + 1;
-                (at..at, format!(" {quoted}"))
+                let end = at.max(match pair.value.span.is_empty() {
+                    true => at,
+                    false => pair.value.end(),
+                });
+                // A block scalar of YAML ends at the start of a line.
+                let line_end = match text[at..end].ends_with('\n') {
+                    true => line_end(text),
+                    false => "",
+                };
+                (at..end, format!(" {quoted}{line_end}"))
             }
-            Some(pair) => (pair.value.span.clone(), quoted),
             None => {
                 let hash = entry.pair("hash").ok_or(Uneditable)?;
                 let at = hash.key.start;
@@ -163,6 +173,25 @@ fn set(
         from = range.end;
     }
     Ok(edited + &text[from..])
+}
+
+/// Whether a value begins on the line of its name.
+fn is_on_line(text: &str, pair: &Pair) -> bool {
+    let Range { start, end } = pair.value.span;
+    start < end && !text[pair.key.end..start].contains('\n')
+}
+
+/// Whether a value is a list or a map on lines of its own.
+fn is_block(pair: &Pair) -> bool {
+    !pair.value.inline && matches!(pair.value.kind, Kind::Map(_) | Kind::List(_))
+}
+
+/// Formats a value for one line. JSON is a part of YAML.
+fn inline(format: KeyFileFormat, value: &Value) -> Option<String> {
+    match format {
+        KeyFileFormat::Yaml | KeyFileFormat::Json => serde_json::to_string(value).ok(),
+        KeyFileFormat::Toml => Some(toml::Value::try_from(value).ok()?.to_string()),
+    }
 }
 
 /// Formats a field to insert before another one, with the separator.

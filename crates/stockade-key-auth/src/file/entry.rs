@@ -10,6 +10,7 @@ use serde::{
     Deserialize, Deserializer, Serialize,
     de::{Error as _, SeqAccess, Visitor, value::SeqAccessDeserializer},
 };
+use serde_json::Value;
 use stockade_core::{
     client::IpPrefix,
     clock::Timestamp,
@@ -199,18 +200,27 @@ impl Display for Time {
 }
 
 impl FileKey {
-    /// Returns the fields that a store may change, in serialized form.
-    pub(super) fn changeable(&self) -> [(&'static str, Option<String>); 6] {
-        let time = |time: &Option<Text<Time>>| time.as_ref().map(|Text(time)| time.to_string());
-        let hash = |hash: &Text<KeyHash>| hash.0.to_string();
-        [
-            ("revoked_at", time(&self.revoked_at)),
-            ("expires_at", time(&self.expires_at)),
-            ("last_used_at", time(&self.last_used_at)),
-            ("previous_until", time(&self.previous_until)),
-            ("previous_hash", self.previous_hash.as_ref().map(hash)),
-            ("hash", Some(hash(&self.hash))),
-        ]
+    /// Returns the fields that a store may change, in serialized form; `None` for absent ones.
+    pub(super) fn changeable(&self) -> Option<Vec<(&'static str, Option<Value>)>> {
+        const NAMES: [&str; 13] = [
+            "name",
+            "owner",
+            "revoked_at",
+            "expires_at",
+            "networks",
+            "models",
+            "quotas",
+            "scopes",
+            "metadata",
+            "last_used_at",
+            "previous_until",
+            "previous_hash",
+            "hash",
+        ];
+
+        let mut fields = serde_json::to_value(self).ok()?;
+        let fields = NAMES.map(|name| (name, fields.get_mut(name).map(Value::take)));
+        Some(fields.into())
     }
 
     /// Returns `None` when only one of `previous_hash` and `previous_until` is present.

@@ -3,7 +3,7 @@ use std::time::Duration;
 use stockade_core::clock::Timestamp;
 
 use super::*;
-use crate::{KeyChange, KeyDigest};
+use crate::{KeyChange, KeyDigest, KeyUpdate};
 
 const AT: Timestamp = Timestamp::from_secs(1_735_689_600);
 
@@ -134,6 +134,104 @@ fn changes_preserve_unrelated_lines() {
             }
         }
     }
+}
+
+/// Updates with values and without.
+fn updates() -> [KeyUpdate; 3] {
+    let narrow = KeyUpdate {
+        name: Some(Some("a \"b\" \\ ü: # -".to_owned())),
+        scopes: Some("chat:write models:read".parse().unwrap()),
+        models: Some(Some(vec!["a/b".to_owned(), "c: #d".to_owned()])),
+        networks: Some(vec!["10.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()]),
+        expires: Some(Some(AT + Duration::from_secs(9))),
+        ..KeyUpdate::default()
+    };
+    let widen = KeyUpdate {
+        name: Some(None),
+        owner: Some(Some("ops".to_owned())),
+        scopes: Some("*".parse().unwrap()),
+        models: Some(None),
+        networks: Some(Vec::new()),
+        expires: Some(None),
+        ..KeyUpdate::default()
+    };
+    let none = KeyUpdate {
+        owner: Some(None),
+        scopes: Some(Default::default()),
+        models: Some(Some(Vec::new())),
+        ..KeyUpdate::default()
+    };
+    [narrow, widen, none]
+}
+
+fn update(update: KeyUpdate) -> KeyChange {
+    KeyChange::Update {
+        update: Box::new(update),
+        expected: None,
+        at: AT,
+    }
+}
+
+// FH13
+#[test]
+fn updates_preserve_unrelated_lines() {
+    for (format, text) in files() {
+        for id in ["web", "batch"] {
+            let mut records = parse(format, &text);
+            let mut now = text.clone();
+            for fields in updates() {
+                let changed = change(&records, id, update(fields.clone()));
+                let edited = edit(format, &now, &records, &changed)
+                    .unwrap_or_else(|error| panic!("{error}: {fields:?} in\n{now}"));
+                assert_eq!(parse(format, &edited), changed, "{edited}");
+                // A comment within a changed field is replaced with it.
+                for (part, _) in text
+                    .match_indices('#')
+                    .filter(|(part, _)| !text[*part..].starts_with("# to chat"))
+                {
+                    let comment = text[part..].lines().next().unwrap();
+                    assert!(edited.contains(comment), "{comment} is not in\n{edited}");
+                }
+                records = changed;
+                now = edited;
+            }
+            let other = if id == "web" { "batch" } else { "web" };
+            let (before, after) = (parse(format, &text), parse(format, &now));
+            let other = other.parse().unwrap();
+            assert_eq!(before.get(&other), after.get(&other));
+        }
+    }
+}
+
+// FH13
+#[test]
+fn updates_maps() {
+    let fields = KeyUpdate {
+        quotas: Some({
+            let mut quotas = stockade_core::identity::QuotaOverrides::default();
+            quotas.requests_per_hour = Some(7.try_into().unwrap());
+            quotas
+        }),
+        metadata: Some([("cost centre".to_owned(), "\"7\" = a".to_owned())].into()),
+        ..KeyUpdate::default()
+    };
+    let mut edited_files = 0;
+    for (format, text) in files() {
+        for id in ["web", "batch"] {
+            let old = parse(format, &text);
+            let new = change(&old, id, update(fields.clone()));
+            // Tables of TOML have lines elsewhere.
+            let has_tables = format == KeyFileFormat::Toml && text.contains("[keys.quotas]");
+            match edit(format, &text, &old, &new) {
+                Ok(edited) => {
+                    edited_files += 1;
+                    assert_eq!(parse(format, &edited), new, "{edited}");
+                }
+                Err(Uneditable) => assert!(has_tables, "{text}"),
+            }
+        }
+    }
+    assert_eq!(edited_files, 10);
 }
 
 // FH13
