@@ -178,6 +178,7 @@ mod line;
 mod log;
 mod log_line;
 mod overflow;
+mod read;
 mod recent;
 mod record;
 mod record_builder;
@@ -195,6 +196,7 @@ pub use layer::{Audit, AuditLayer, ResponseBody};
 pub use log::AuditLog;
 pub use log_line::{LogLine, LogLineError};
 pub use overflow::Overflow;
+pub use read::{LineReader, LogFile, LogFollower, LogPosition, MAX_LINE_LEN, open_log};
 pub use record_builder::RecordBuilder;
 pub use recorder::{AuditGuards, Backpressure, Recorder};
 #[cfg(all(unix, feature = "syslog"))]

@@ -1,10 +1,8 @@
 //! `stockade audit`.
 
 mod fault;
-mod follower;
 mod invalid_lines;
 mod key;
-mod lines;
 mod log;
 mod progress;
 mod reverse_lines;

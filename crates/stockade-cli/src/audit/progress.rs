@@ -3,8 +3,7 @@
 use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-
-use super::log::LogFile;
+use stockade_audit::LogFile;
 
 /// Smaller logs are read too fast for a progress bar.
 const MIN_LEN: u64 = 8 << 20;

@@ -5,7 +5,7 @@ use std::{
     io::{self, Read, Seek, SeekFrom},
 };
 
-use super::lines::MAX_LINE_LEN;
+use stockade_audit::MAX_LINE_LEN;
 
 const BLOCK_LEN: u64 = 64 * 1_024;
 

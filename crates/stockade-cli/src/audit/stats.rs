@@ -8,11 +8,11 @@ use std::{
 };
 
 use clap::Args;
+use stockade_audit::LineReader;
 use tabled::builder::Builder;
 
 use super::{
-    lines::{LineReader, parse_record},
-    log,
+    log::{self, parse_record},
     progress::Progress,
     since::{SinceArgs, Start},
     totals::{Latencies, Totals, TotalsBuilder},
@@ -93,7 +93,7 @@ fn count(
     };
     let mut number = 1;
     let failed = |error| log::unreadable(name, &error);
-    while let Some(line) = lines.next().map_err(failed)? {
+    while let Some(line) = lines.next_line().map_err(failed)? {
         add(line, true, number);
         number += 1;
     }

@@ -1,14 +1,17 @@
 //! `stockade audit tail`.
 
-use std::{path::PathBuf, thread, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
 
 use clap::Args;
+use stockade_audit::{LogFile, LogFollower};
 
 use super::{
-    follower::Follower,
     invalid_lines::InvalidLines,
-    lines::parse_record,
-    log::{self, LogFile},
+    log::{self, parse_record},
     reverse_lines::{ReverseLine, ReverseLines},
     row::row,
     since::{SinceArgs, Start},
@@ -70,7 +73,7 @@ impl TailArgs {
         }
         newest.invalid.warn();
         match files.pop().filter(|_| self.follow) {
-            Some(last) => printer.follow(Follower::new(&self.log, last, newest.end)?),
+            Some(last) => printer.follow(&self.log, last, newest.end),
             None => Ok(Outcome::Success),
         }
     }
@@ -134,15 +137,16 @@ struct Printer {
 }
 
 impl Printer {
-    /// Prints new records until standard output is closed.
-    fn follow(&self, mut follower: Follower) -> Result<Outcome, CliError> {
+    /// Prints the records after this offset of the current file, until standard output is closed.
+    fn follow(&self, log: &Path, file: LogFile, offset: u64) -> Result<Outcome, CliError> {
+        let failed = |error| log::unreadable(log, &error);
+        let mut follower = LogFollower::new(log, file, offset).map_err(failed)?;
         loop {
-            follower.poll(&mut |line| {
-                if !self.show(line)? {
+            while let Some(line) = follower.next_line().map_err(failed)? {
+                if !self.show(&line)? {
                     output::warn("skipped an invalid line");
                 }
-                Ok(())
-            })?;
+            }
             thread::sleep(POLL_INTERVAL);
         }
     }

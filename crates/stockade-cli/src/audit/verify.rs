@@ -8,14 +8,9 @@ use std::{
 
 use clap::Args;
 use serde::Serialize;
-use stockade_audit::{Report, Verifier};
+use stockade_audit::{LogFile, Report, Verifier};
 
-use super::{
-    fault::FaultReport,
-    key::KeyArgs,
-    log::{self, LogFile},
-    progress::Progress,
-};
+use super::{fault::FaultReport, key::KeyArgs, log, progress::Progress};
 use crate::{
     CliError, CliErrorKind, Outcome,
     escape::escape,
