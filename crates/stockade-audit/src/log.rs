@@ -33,8 +33,8 @@ pub struct AuditLog {
     requests: Journal,
     /// `None` if security events go to `requests`.
     events: Option<Journal>,
-    /// Receives a copy of every record.
-    copy: Option<Journal>,
+    /// Each receives a copy of every record.
+    copies: Vec<Journal>,
 }
 
 impl AuditLog {
@@ -43,7 +43,7 @@ impl AuditLog {
         Self {
             requests: journal,
             events: None,
-            copy: None,
+            copies: Vec::new(),
         }
     }
 
@@ -55,11 +55,11 @@ impl AuditLog {
         self
     }
 
-    /// Adds a journal that receives a copy of every record, such as a database in addition to
+    /// Adds a journal that receives a copy of every record, in addition to earlier ones, such as a database in addition to
     /// a file. A slow or failing sink does not delay the other journals, but the
     /// [`Overflow`](crate::Overflow) of this journal applies to all requests, too.
     pub fn copy(mut self, journal: Journal) -> Self {
-        self.copy = Some(journal);
+        self.copies.push(journal);
         self
     }
 
@@ -68,16 +68,16 @@ impl AuditLog {
         let journal = self.events.as_ref().unwrap_or(&self.requests);
         let line = event.line(journal.now());
         journal.append(&line);
-        if let Some(copy) = &self.copy {
+        for copy in &self.copies {
             copy.append(&line);
         }
     }
 
-    /// Returns the journals: requests, security events and copy, as far as they are set.
+    /// Returns the journals: requests, security events and copies, as far as they are set.
     pub fn journals(&self) -> impl Iterator<Item = &Journal> {
         std::iter::once(&self.requests)
             .chain(&self.events)
-            .chain(&self.copy)
+            .chain(&self.copies)
     }
 
     /// Waits until all records written so far are in the sinks, and synced if the
@@ -111,23 +111,29 @@ impl AuditLog {
 
     pub(crate) fn request(&self, line: &Line) {
         self.requests.append(line);
-        if let Some(copy) = &self.copy {
+        for copy in &self.copies {
             copy.append(line);
         }
     }
 
-    /// Writes the record of a refused request, unless it is coalesced.
+    /// Writes the record of a refused request, unless it is coalesced. Each copy coalesces by
+    /// itself, so that it has the number of refusals, too.
     pub(crate) fn refused(&self, key: RefusalKey, now: Timestamp, line: impl FnOnce() -> Line) {
-        if self.requests.admit(key, now) {
-            let line = line();
-            for journal in self.journals() {
-                journal.append(&line);
-            }
+        let admits = |journal: &Journal| journal.admit(key.clone(), now);
+        let copies: Vec<&Journal> = self.copies.iter().filter(|copy| admits(copy)).collect();
+        let admitted = admits(&self.requests);
+        if !admitted && copies.is_empty() {
+            return;
+        }
+        let line = line();
+        let events = self.events.iter().chain([&self.requests]);
+        for journal in events.filter(|_| admitted).chain(copies) {
+            journal.append(&line);
         }
     }
 
     pub(crate) fn admission(&self) -> Admission {
-        let others = self.events.iter().chain(&self.copy);
+        let others = self.events.iter().chain(&self.copies);
         others.fold(self.requests.admission(), |strictest, journal| {
             strictest.max(journal.admission())
         })

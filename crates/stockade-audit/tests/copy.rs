@@ -70,6 +70,22 @@ async fn copy_contains_requests_and_events() {
 }
 
 #[tokio::test]
+async fn copy_contains_the_number_of_coalesced_refusals() {
+    let (requests, copy) = (Memory::default(), Memory::default());
+    let log = AuditLog::new(journal(&requests)).copy(journal(&copy));
+    for _ in 0..40 {
+        ask(&log, 401).await;
+    }
+    log.flush(PATIENCE).unwrap();
+    for memory in [&requests, &copy] {
+        let all = records(memory, |record| record["event"] != "log_opened");
+        let count = |record: &serde_json::Value| record["repeated"].as_u64().unwrap_or(1);
+        assert_eq!(all.iter().map(count).sum::<u64>(), 40);
+        assert!(all.len() < 40);
+    }
+}
+
+#[tokio::test]
 async fn failing_copy_does_not_delay_other_journals() {
     let (requests, copy) = (Memory::default(), Memory::default());
     copy.broken(true);
