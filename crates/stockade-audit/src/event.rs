@@ -40,10 +40,14 @@ pub enum EventKind {
     KeyRotated,
     /// A key was revoked.
     KeyRevoked,
+    /// A user of the administration created, changed, rotated or revoked a key.
+    KeyChanged,
     /// A client was banned.
     Banned,
     /// A ban was lifted.
     Unbanned,
+    /// A user of the administration banned a client or lifted a ban.
+    BanChanged,
     /// A line of a deny-list was skipped, or the file is missing.
     DenyListIncomplete,
     /// A client would have been banned (report-only mode).
@@ -54,6 +58,32 @@ pub enum EventKind {
     Login,
     /// A login to the administration failed.
     LoginFailed,
+    /// A user logged out of the administration, or a session was ended.
+    Logout,
+    /// A user of the administration was created.
+    UserCreated,
+    /// The role, the password or another field of a user was changed.
+    UserChanged,
+    /// A user of the administration was deleted.
+    UserDeleted,
+    /// A role was created, changed or deleted.
+    RoleChanged,
+    /// A budget was created, changed, topped up or deleted.
+    BudgetChanged,
+    /// A token for automation was created.
+    TokenCreated,
+    /// A token was revoked.
+    TokenRevoked,
+    /// A model was loaded.
+    ModelLoaded,
+    /// A model was unloaded.
+    ModelUnloaded,
+    /// Records or settings were exported.
+    Exported,
+    /// Settings were imported.
+    Imported,
+    /// A user of the administration requested a reload of the configuration.
+    ReloadRequested,
     /// A new configuration is active.
     ConfigReloaded,
     /// A new configuration was rejected; the previous one stays active.
@@ -79,8 +109,10 @@ impl EventKind {
             Self::KeyCreated => ("key_created", Level::Info, "key created"),
             Self::KeyRotated => ("key_rotated", Level::Info, "key rotated"),
             Self::KeyRevoked => ("key_revoked", Level::Warn, "key revoked"),
+            Self::KeyChanged => ("key_changed", Level::Info, "key changed"),
             Self::Banned => ("banned", Level::Warn, "client banned"),
             Self::Unbanned => ("unbanned", Level::Info, "ban lifted"),
+            Self::BanChanged => ("ban_changed", Level::Info, "ban changed"),
             Self::DenyListIncomplete => {
                 ("deny_list_incomplete", Level::Warn, "deny-list incomplete")
             }
@@ -88,6 +120,19 @@ impl EventKind {
             Self::WouldRefuse => ("would_refuse", Level::Warn, "request would be refused"),
             Self::Login => ("login", Level::Info, "logged in"),
             Self::LoginFailed => ("login_failed", Level::Warn, "login failed"),
+            Self::Logout => ("logout", Level::Info, "logged out"),
+            Self::UserCreated => ("user_created", Level::Info, "user created"),
+            Self::UserChanged => ("user_changed", Level::Info, "user changed"),
+            Self::UserDeleted => ("user_deleted", Level::Warn, "user deleted"),
+            Self::RoleChanged => ("role_changed", Level::Warn, "role changed"),
+            Self::BudgetChanged => ("budget_changed", Level::Info, "budget changed"),
+            Self::TokenCreated => ("token_created", Level::Info, "token created"),
+            Self::TokenRevoked => ("token_revoked", Level::Info, "token revoked"),
+            Self::ModelLoaded => ("model_loaded", Level::Info, "model loaded"),
+            Self::ModelUnloaded => ("model_unloaded", Level::Info, "model unloaded"),
+            Self::Exported => ("exported", Level::Info, "exported"),
+            Self::Imported => ("imported", Level::Info, "imported"),
+            Self::ReloadRequested => ("reload_requested", Level::Info, "reload requested"),
             Self::ConfigReloaded => ("config_reloaded", Level::Info, "configuration reloaded"),
             Self::ConfigRejected => ("config_rejected", Level::Error, "configuration rejected"),
             Self::StoreLost => ("store_lost", Level::Error, "store lost"),
