@@ -7,7 +7,10 @@ use sqlx::{
     postgres::{PgConnectOptions, PgListener, PgPoolOptions, PgSslMode},
 };
 use stockade_core::clock::Timestamp;
-use stockade_key_auth::{KeyChange, KeyId, KeyRecord, KeyStoreError, StoreFuture};
+use stockade_key_auth::{
+    KeyChange, KeyId, KeyRecord, KeyStoreError, KeyStoreErrorKind, StoreFuture,
+};
+use tokio::time;
 use tokio_stream::StreamExt;
 
 use crate::{
@@ -62,9 +65,7 @@ pub(crate) struct Postgres {
 impl Postgres {
     pub(crate) async fn open(url: &str) -> Result<Self, KeyStoreError> {
         let options = options(url)?;
-        let mut connection = PgConnection::connect_with(&options)
-            .await
-            .map_err(unavailable)?;
+        let mut connection = connect(&options).await?;
         migrate(&mut connection, &POSTGRES_KEYS)
             .await
             .map_err(unavailable)??;
@@ -111,6 +112,20 @@ pub(crate) fn options(url: &str) -> Result<PgConnectOptions, KeyStoreError> {
         PgSslMode::Allow | PgSslMode::Prefer if !here => options.ssl_mode(PgSslMode::VerifyFull),
         _ => options,
     })
+}
+
+/// Connects to a server. Fails in time if it does not respond.
+pub(crate) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, KeyStoreError> {
+    let connected = time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(options)).await;
+    connected.map_or_else(
+        |_| {
+            Err(KeyStoreError::new(
+                KeyStoreErrorKind::Unavailable,
+                format!("the database does not respond within {CONNECT_TIMEOUT:?}"),
+            ))
+        },
+        |connected| connected.map_err(unavailable),
+    )
 }
 
 /// Creates or migrates the tables. If they are up to date, the role needs no right to create

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[allow(dead_code, reason = "the other tests use the rest")]
 #[path = "support/audit.rs"]
 mod audit;
 

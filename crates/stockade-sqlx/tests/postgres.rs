@@ -128,6 +128,48 @@ async fn a_locked_table_fails_the_change() {
 }
 
 #[tokio::test]
+async fn a_slow_database_delays_no_request() {
+    use sqlx::{Connection, PgConnection};
+
+    let database = Database::new().await;
+    let store = support::connect(database.url()).await;
+    let (key, other) = (
+        support::issue(&store, "a").await,
+        support::issue(&store, "b").await,
+    );
+    let mut holder = PgConnection::connect(database.url()).await.unwrap();
+    // Readers wait for the end of the transaction.
+    sqlx::raw_sql(
+        "BEGIN; LOCK TABLE stockade_keys IN ACCESS EXCLUSIVE MODE; \
+         UPDATE stockade_keys SET revoked = 1 WHERE id = 'a'",
+    )
+    .execute(&mut holder)
+    .await
+    .unwrap();
+    let reload = tokio::spawn({
+        let store = store.clone();
+        async move { store.reload().await }
+    });
+    until_async("the reload waits", async || {
+        let waiting = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity \
+             WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        );
+        let waiting: i64 = waiting.fetch_one(&mut holder).await.unwrap();
+        waiting > 0
+    })
+    .await;
+    assert!(support::passes(&store, key.expose()).await);
+    assert!(!reload.is_finished());
+
+    sqlx::raw_sql("COMMIT").execute(&mut holder).await.unwrap();
+    reload.await.unwrap().unwrap();
+    assert!(!support::passes(&store, key.expose()).await);
+    assert!(support::passes(&store, other.expose()).await);
+    assert!(!store.health().stale);
+}
+
+#[tokio::test]
 async fn works_with_minimal_rights_on_existing_tables() {
     let database = Database::new().await;
     support::connect(database.url()).await;

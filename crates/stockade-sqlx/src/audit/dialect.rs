@@ -101,14 +101,12 @@ pub(super) async fn connect(url: &str) -> io::Result<Box<dyn AuditTable>> {
     }
     #[cfg(feature = "postgres")]
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        use sqlx::{Connection, PgConnection};
-
         use crate::{migrations::POSTGRES_AUDIT, postgres};
 
         let unavailable = |error| error::io(error::unavailable(error));
         let options = postgres::options(url).map_err(error::io)?;
-        let connected = PgConnection::connect_with(&options).await;
-        let mut connection = connected.map_err(unavailable)?;
+        let connected = postgres::connect(&options).await;
+        let mut connection = connected.map_err(error::io)?;
         let migrated = postgres::migrate(&mut connection, &POSTGRES_AUDIT).await;
         migrated
             .map_err(error::unavailable)

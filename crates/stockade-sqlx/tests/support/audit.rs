@@ -53,6 +53,16 @@ pub(crate) async fn verified(ask: &impl Ask) -> Report {
     verifier.finish()
 }
 
+/// Checks that the events around an outage were all kept, in order, in a chain that is intact.
+pub(crate) async fn kept_all(ask: impl Ask) {
+    let subjects = "SELECT subject FROM stockade_audit WHERE subject IS NOT NULL ORDER BY position";
+    assert_eq!(ask(subjects).await, ["before", "meanwhile", "after"]);
+    let recovered = "SELECT line FROM stockade_audit WHERE event = 'sink_recovered'";
+    assert_eq!(ask(recovered).await.len(), 1);
+    let report = verified(&ask).await;
+    assert!(report.is_intact(), "{report:?}");
+}
+
 async fn findings(ask: &impl Ask) -> Vec<String> {
     let lines = ask(LINES).await;
     let opened = lines.iter().filter(|line| line.contains("\"log_opened\""));
