@@ -43,8 +43,8 @@
 //! - The role needs `SELECT`, `INSERT` and `UPDATE` on `stockade_keys`, `SELECT` on
 //!   `stockade_migrations`, and for a new release the right to create tables.
 //! - **SQLite**: use a local disk, not a network share, and do not replace the file while a
-//!   server runs: the server keeps the old one open. The file is in WAL mode, so back it up with
-//!   `sqlite3 FILE .backup`.
+//!   server runs: the server keeps the old one open. The file is in WAL mode, so a copy of the file
+//!   alone is not a backup: use `stockade backup`, [`snapshot_sqlite`] or `sqlite3 FILE .backup`.
 //! - Monitor [`StoreHealth::stale`]: while it is set, a key that another process has revoked
 //!   may still be valid here.
 //! - All keys are in memory (2 kB each, twice that while they are read), and all are read after
@@ -198,9 +198,13 @@ mod notifications;
 mod postgres;
 mod row;
 #[cfg(feature = "sqlite")]
+mod snapshot;
+#[cfg(feature = "sqlite")]
 mod sqlite;
 mod store;
 
 pub use audit::{SqlSink, SqlSinkBuilder};
 pub use health::StoreHealth;
+#[cfg(feature = "sqlite")]
+pub use snapshot::{snapshot_sqlite, sqlite_faults};
 pub use store::SqlKeyStore;
