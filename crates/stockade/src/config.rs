@@ -31,6 +31,8 @@ mod origin;
 mod overrides;
 mod probes;
 mod schema;
+mod secret_files;
+mod setting_file;
 mod settings;
 mod streams;
 mod value;
@@ -51,6 +53,7 @@ pub use limits::{
 };
 pub use origin::SettingOrigin;
 pub use probes::ProbesConfig;
+pub use setting_file::SettingFile;
 pub use settings::Setting;
 pub use streams::StreamsConfig;
 pub use value::SecretUrl;
@@ -196,7 +199,7 @@ impl Config {
     {
         let path = path.as_ref();
         let (mut config, own) = load::read::<S>(path, environment)?;
-        config.resolve_paths(path.parent().unwrap_or(Path::new("")));
+        config.resolve_paths(load::folder_of(path));
         Ok((config, own))
     }
 
@@ -225,13 +228,49 @@ impl Config {
     where
         S: DeserializeOwned,
     {
-        load::parse(text, format, environment)
+        load::parse(text, format, environment, Path::new(""))
+    }
+
+    /// Parses a string as a file in this folder, with sections of the program, such as to validate
+    /// a text before it is written.
+    ///
+    /// # Errors
+    /// Returns the errors of [`read_with`](Self::read_with).
+    pub fn parse_in<S>(
+        folder: &Path,
+        text: &str,
+        format: Format,
+        environment: &Environment,
+    ) -> Result<(Self, S), ConfigError>
+    where
+        S: DeserializeOwned,
+    {
+        let (mut config, own) = load::parse(text, format, environment, folder)?;
+        config.resolve_paths(folder);
+        Ok((config, own))
     }
 
     /// The settings in the file and the environment, with their origins, including those of the
     /// program's sections. All others have their defaults.
     pub fn settings(&self) -> &[Setting] {
         self.provenance.settings.as_slice()
+    }
+
+    /// The files that settings in the file and the environment name, including those of the
+    /// program's sections and of secrets (`store.redis_file`). Folders of models and databases are
+    /// not among them.
+    pub fn files(&self) -> &[SettingFile] {
+        &self.provenance.files
+    }
+
+    /// The settings that name a file, derived from the types of this configuration and of the
+    /// program's sections: to test that a program handles all of them. `[]` stands for the
+    /// elements of a list: `models[].upstream[].ca_file`.
+    pub fn file_settings<S>() -> Vec<String>
+    where
+        S: DeserializeOwned,
+    {
+        load::schema_with::<S>().into_files()
     }
 
     /// The origin of this setting; `None` if it has its default.
@@ -297,6 +336,9 @@ impl Config {
         ];
         for file in files.into_iter().flatten() {
             *file = PathBuf::from(folder).join(&*file);
+        }
+        for file in &mut Arc::make_mut(&mut self.provenance).files {
+            file.path = folder.join(&file.path);
         }
     }
 }

@@ -201,8 +201,8 @@ pub use config::{
     AbuseConfig, AnswerConfig, AuditConfig, AuthConfig, BodyConfig, BodyProfile, Change,
     ClientIpConfig, ConcurrencyConfig, Config, ConfigError, ConfigWarning, CorsConfig, Environment,
     Format, HeaderStyle, ImagesConfig, LEGACY_NAMES, OnFailure, OnOverflow, ProbesConfig,
-    RateLimitConfig, Remedy, RouteAccess, RouteConfig, SecretUrl, Setting, SettingOrigin,
-    StoreConfig, StreamsConfig, TokenBudgetConfig, TokensConfig,
+    RateLimitConfig, Remedy, RouteAccess, RouteConfig, SecretUrl, Setting, SettingFile,
+    SettingOrigin, StoreConfig, StreamsConfig, TokenBudgetConfig, TokensConfig,
 };
 pub use fence::{
     AccessEnded, Fence, FenceBody, FenceBuilder, FenceEvent, FenceFuture, FenceLayer,

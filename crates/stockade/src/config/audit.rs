@@ -18,7 +18,7 @@ pub struct AuditConfig {
     pub security_file: Option<PathBuf>,
     /// The database for all requests and security events, in the table `stockade_audit`:
     /// `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`. In addition to `file` or
-    /// instead of it.
+    /// instead of it. `database_file` names a file with it.
     pub database: Option<SecretUrl>,
     /// The name of this process's records in the database. With `key_file`, each process needs
     /// its own name.

@@ -20,6 +20,7 @@ pub struct AuthConfig {
     pub keys_file: Option<PathBuf>,
     /// The database with the hashes of the keys, for servers that share them:
     /// `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`. Replaces `keys_file`.
+    /// `keys_database_file` names a file with it instead.
     pub keys_database: Option<SecretUrl>,
     /// A file with the pepper of keys created with `--pepper-file`: at least 16 bytes, better
     /// 32 random ones. One trailing line break is ignored. Without the pepper, these keys are

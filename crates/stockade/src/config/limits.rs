@@ -107,7 +107,8 @@ pub struct TokenBudgetConfig {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct StoreConfig {
-    /// The address of Redis: `redis://:PASSWORD@HOST:6379`, or `rediss://` for TLS.
+    /// The address of Redis: `redis://:PASSWORD@HOST:6379`, or `rediss://` for TLS. `redis_file`
+    /// names a file with it instead.
     pub redis: SecretUrl,
     /// The handling of requests while the store is unavailable; required:
     /// `deny` (503), `allow` (uncounted), or `local` (counted in each process).

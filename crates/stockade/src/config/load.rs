@@ -5,18 +5,21 @@ use std::{fs, path::Path, sync::Arc};
 use serde::de::DeserializeOwned;
 
 use super::{
-    Config, ConfigError, ConfigWarning, Environment, Format, SettingOrigin, Settings,
+    Config, ConfigError, ConfigWarning, Environment, Format, SettingFile, SettingOrigin, Settings,
     de_error::{DeError, DeErrorKind},
     examples, legacy,
     node::{Node, Table, Value},
     overrides,
     schema::{Kind, Schema},
+    secret_files,
 };
 
-/// The settings with their origins, the warnings and the legacy variables of a configuration.
+/// The settings with their origins, the files, the warnings and the legacy variables of a
+/// configuration.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Provenance {
     pub(super) settings: Settings,
+    pub(super) files: Vec<SettingFile>,
     pub(super) warnings: Vec<ConfigWarning>,
     pub(super) legacy: Vec<(&'static str, &'static str)>,
 }
@@ -27,7 +30,17 @@ where
     S: DeserializeOwned,
 {
     let (text, format, origin) = open(path)?;
-    load(&text, format, origin, environment)
+    load(&text, format, origin, environment, folder_of(path))
+}
+
+/// The settings of a configuration with these sections of the program.
+pub(super) fn schema_with<S>() -> Schema
+where
+    S: DeserializeOwned,
+{
+    Schema::of::<Config>()
+        .and(Schema::of::<S>())
+        .with_secret_files()
 }
 
 /// The names of the top-level sections of a file.
@@ -52,11 +65,17 @@ fn open(path: &Path) -> Result<(String, Format, SettingOrigin), ConfigError> {
     Ok((text, format, origin))
 }
 
-/// Loads a string.
+/// The folder of a file, which relative paths in it are relative to.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
+}
+
+/// Loads a string as a file in this folder.
 pub(super) fn parse<S>(
     text: &str,
     format: Format,
     environment: &Environment,
+    folder: &Path,
 ) -> Result<(Config, S), ConfigError>
 where
     S: DeserializeOwned,
@@ -65,7 +84,7 @@ where
         file: None,
         line: None,
     };
-    load(text, format, origin, environment)
+    load(text, format, origin, environment, folder)
 }
 
 fn load<S>(
@@ -73,13 +92,13 @@ fn load<S>(
     format: Format,
     origin: SettingOrigin,
     environment: &Environment,
+    folder: &Path,
 ) -> Result<(Config, S), ConfigError>
 where
     S: DeserializeOwned,
 {
-    let own = Schema::of::<S>();
-    let own_sections: Vec<String> = own.sections().map(str::to_owned).collect();
-    let schema = Schema::of::<Config>().and(own);
+    let own_sections: Vec<String> = Schema::of::<S>().sections().map(str::to_owned).collect();
+    let schema = schema_with::<S>();
     let mut table = format.parse(text, &origin)?;
     let mut warnings = Vec::new();
     let prefixed = overrides::find(environment, &schema, &mut warnings)?;
@@ -87,6 +106,8 @@ where
     for setting in &prefixed {
         setting.apply(&mut table)?;
     }
+    let mut files = secret_files::read_all(&mut table, &schema, folder, &mut warnings)?;
+    files.extend(SettingFile::all(&table, &schema));
     let settings = Settings::of(&table, &schema);
     known_sections(&table, &schema)?;
     let (own, fence): (Vec<_>, Vec<_>) = table
@@ -97,6 +118,7 @@ where
     let mut config: Config = typed(Table(fence), &origin, &schema)?;
     config.provenance = Arc::new(Provenance {
         settings,
+        files,
         warnings,
         legacy,
     });

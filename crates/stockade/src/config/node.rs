@@ -92,6 +92,17 @@ impl Table {
         }
     }
 
+    /// Removes the value at this path, and returns it.
+    pub(super) fn remove(&mut self, path: &[&str]) -> Option<Node> {
+        let (first, rest) = path.split_first()?;
+        let at = self.0.iter().position(|entry| entry.key == *first)?;
+        match (&mut self.0[at].node.value, rest) {
+            (_, []) => Some(self.0.remove(at).node),
+            (Value::Table(table), rest) => table.remove(rest),
+            _ => None,
+        }
+    }
+
     /// Sets the value at this path.
     ///
     /// # Errors

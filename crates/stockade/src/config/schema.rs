@@ -1,11 +1,11 @@
 //! The settings of a type, derived from its `Deserialize` implementation.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, fmt};
 
 use serde::{
     Deserializer,
     de::{
-        DeserializeOwned, DeserializeSeed, IntoDeserializer, MapAccess, Visitor,
+        DeserializeOwned, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor,
         value::StrDeserializer,
     },
 };
@@ -25,41 +25,79 @@ pub(super) enum Kind {
     Map,
     /// A value that must not be shown.
     Secret,
+    /// The path of a file.
+    File,
     /// A section that is ignored here.
     Ignored,
     /// Any other value.
     Value,
 }
 
+/// The part of a path that stands for all elements of a list: `models[].name`.
+const ELEMENT: &str = "[]";
+
 /// The settings of a type, by path.
-#[derive(Clone, Debug)]
-pub(super) struct Schema(Vec<(String, Kind)>);
+#[derive(Clone, Debug, Default)]
+pub(super) struct Schema {
+    /// All settings except those of lists.
+    settings: Vec<(String, Kind)>,
+    /// The settings that name files, those of lists included.
+    files: Vec<String>,
+}
 
 impl Schema {
     pub(super) fn of<T>() -> Self
     where
         T: DeserializeOwned,
     {
-        let mut settings = Vec::new();
-        visit::<T>(&mut Vec::new(), &mut settings);
-        Self(settings)
+        let mut schema = Self::default();
+        visit::<T>(&mut Vec::new(), &mut schema);
+        schema
     }
 
     /// Adds the settings of another schema.
     pub(super) fn and(mut self, other: Self) -> Self {
-        self.0.extend(other.0);
+        self.settings.extend(other.settings);
+        self.files.extend(other.files);
         self
     }
 
+    /// Adds the settings for the files of secrets.
+    pub(super) fn with_secret_files(mut self) -> Self {
+        let files: Vec<_> = self.secrets().map(file_of).collect();
+        let settings = files.iter().cloned().map(|file| (file, Kind::File));
+        self.settings.extend(settings);
+        self.files.extend(files);
+        self
+    }
+
+    /// The paths of all secrets.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
+        let settings = self.settings.iter();
+        let secrets = settings.filter(|(_, kind)| *kind == Kind::Secret);
+        secrets.map(|(path, _)| path.as_str())
+    }
+
+    /// The paths of all settings that name a file; `[]` stands for the elements of a list.
+    pub(super) fn into_files(self) -> Vec<String> {
+        self.files
+    }
+
+    /// Whether the setting names a file: `models[0].upstream[1].ca_file`.
+    pub(super) fn is_file(&self, setting: &str) -> bool {
+        let setting = without_indices(setting);
+        self.files.contains(&setting)
+    }
+
     pub(super) fn kind(&self, path: &str) -> Option<Kind> {
-        let found = self.0.iter().find(|(known, _)| known == path);
+        let found = self.settings.iter().find(|(known, _)| known == path);
         found.map(|(_, kind)| *kind)
     }
 
     /// The paths of all settings except sections.
     pub(super) fn settings(&self) -> impl Iterator<Item = &str> {
         let values = self
-            .0
+            .settings
             .iter()
             .filter(|(_, kind)| !matches!(kind, Kind::Section(_) | Kind::Sections | Kind::Ignored));
         values.map(|(path, _)| path.as_str())
@@ -67,12 +105,29 @@ impl Schema {
 
     /// The names of the top-level sections.
     pub(super) fn sections(&self) -> impl Iterator<Item = &str> {
-        let top = self.0.iter().filter(|(path, _)| !path.contains('.'));
+        let settings = self.settings.iter();
+        let top = settings.filter(|(path, _)| !path.contains('.'));
         top.map(|(path, _)| path.as_str())
     }
 }
 
-fn visit<T>(path: &mut Vec<&'static str>, settings: &mut Vec<(String, Kind)>)
+/// The setting for a file with this secret.
+pub(super) fn file_of(secret: &str) -> String {
+    format!("{secret}_file")
+}
+
+/// `models[].name` for `models[0].name`.
+pub(super) fn without_indices(setting: &str) -> String {
+    let mut parts = setting.split('[');
+    let mut path = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        path.push('[');
+        path.push_str(part.trim_start_matches(|digit: char| digit.is_ascii_digit()));
+    }
+    path
+}
+
+fn visit<T>(path: &mut Vec<&'static str>, schema: &mut Schema)
 where
     T: DeserializeOwned,
 {
@@ -84,15 +139,22 @@ where
     // The probe stops at the end of its path, always with an error.
     drop(T::deserialize(probe));
     let kind = found.into_inner();
-    if !path.is_empty() {
-        settings.push((path.join("."), kind));
+    let name = path.join(".").replace(".[]", ELEMENT);
+    if kind == Kind::File {
+        schema.files.push(name.clone());
     }
-    if let Kind::Section(fields) = kind {
-        for field in fields {
-            path.push(field);
-            visit::<T>(path, settings);
-            path.pop();
-        }
+    if !path.is_empty() && !path.contains(&ELEMENT) {
+        schema.settings.push((name, kind));
+    }
+    let fields = match kind {
+        Kind::Section(fields) => fields,
+        Kind::Sections => &[ELEMENT],
+        _ => return,
+    };
+    for field in fields {
+        path.push(field);
+        visit::<T>(path, schema);
+        path.pop();
     }
 }
 
@@ -128,8 +190,21 @@ impl<'de> Deserializer<'de> for Probe<'_> {
     values! {
         deserialize_any deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32
         deserialize_i64 deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64
-        deserialize_f32 deserialize_f64 deserialize_char deserialize_str deserialize_string
+        deserialize_f32 deserialize_f64 deserialize_char deserialize_str
         deserialize_bytes deserialize_byte_buf deserialize_unit deserialize_identifier
+    }
+
+    fn deserialize_string<V>(self, visitor: V) -> Result<V::Value, DeError>
+    where
+        V: Visitor<'de>,
+    {
+        /// What the visitor of serde for `PathBuf` expects; that of `String` expects a string.
+        const PATH: &str = "path string";
+
+        match Expected(&visitor).to_string() == PATH {
+            true => self.end(Kind::File),
+            false => self.end(Kind::Value),
+        }
     }
 
     fn deserialize_option<V>(self, visitor: V) -> Result<V::Value, DeError>
@@ -164,11 +239,17 @@ impl<'de> Deserializer<'de> for Probe<'_> {
         }
     }
 
-    fn deserialize_seq<V>(self, _visitor: V) -> Result<V::Value, DeError>
+    fn deserialize_seq<V>(self, visitor: V) -> Result<V::Value, DeError>
     where
         V: Visitor<'de>,
     {
-        self.end(Kind::Sections)
+        match self.path.split_first() {
+            Some((&ELEMENT, rest)) => visitor.visit_seq(OneElement(Some(Probe {
+                path: rest,
+                found: self.found,
+            }))),
+            _ => self.end(Kind::Sections),
+        }
     }
 
     fn deserialize_tuple<V>(self, _length: usize, _visitor: V) -> Result<V::Value, DeError>
@@ -235,6 +316,33 @@ impl<'de> Deserializer<'de> for Probe<'_> {
         V: Visitor<'de>,
     {
         self.end(Kind::Ignored)
+    }
+}
+
+/// What a visitor expects.
+struct Expected<'v, V>(&'v V);
+
+impl<'de, V> fmt::Display for Expected<'_, V>
+where
+    V: Visitor<'de>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.expecting(f)
+    }
+}
+
+/// A list with one element.
+struct OneElement<'p>(Option<Probe<'p>>);
+
+impl<'de> SeqAccess<'de> for OneElement<'_> {
+    type Error = DeError;
+
+    fn next_element_seed<T>(&mut self, seed: T) -> Result<Option<T::Value>, DeError>
+    where
+        T: DeserializeSeed<'de>,
+    {
+        let probe = self.0.take();
+        probe.map(|probe| seed.deserialize(probe)).transpose()
     }
 }
 
