@@ -1,7 +1,6 @@
 //! `stockade check`.
 
 use std::{
-    fs,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -9,11 +8,8 @@ use std::{
 use anstyle::Style;
 use clap::Args;
 use serde_json::{Value, json};
-use stockade::{Config, DeploymentFacts, Environment, Finding, Severity, check};
-use stockade_abuse::{DenyList, DenyListReport};
-use stockade_key_auth::{FileKeyStore, KeyStore};
+use stockade::{Config, ConfigError, DeploymentFacts, Environment, Finding, Severity, check};
 use stockade_server_config::{ModelMemory, ServerFile, listen_address};
-use stockade_sqlx::SqlKeyStore;
 
 use crate::{
     CliError, Outcome,
@@ -81,10 +77,7 @@ impl CheckArgs {
         for memory in &loaded.memory {
             output::note(memory);
         }
-        let config = &loaded.config;
-        let pepper = config.auth.pepper().err();
-        let pepper = pepper.map(|error| config.locate(error).into());
-        let mut findings: Vec<Finding> = loaded.findings.into_iter().chain(pepper).collect();
+        let mut findings = loaded.findings;
         findings.extend(check(&loaded.config, &facts));
         if self.json {
             output::print_json(&findings.iter().map(to_json).collect::<Vec<_>>())?;
@@ -117,19 +110,8 @@ impl CheckArgs {
     }
 
     fn load(&self) -> Result<Loaded, CliError> {
-        let refused = |error: stockade::ConfigError| {
-            let failure = CliError::failed(error.summary());
-            match error.remedy() {
-                Some(remedy) => failure.with_help(remedy),
-                None => failure,
-            }
-        };
         let environment = Environment::from_process();
-        let sections = Config::section_names(&self.config).map_err(refused)?;
-        let is_server = ServerFile::SECTIONS
-            .iter()
-            .any(|own| sections.iter().any(|section| section == own));
-        if self.library || !is_server {
+        if self.library || !is_server(&self.config)? {
             let config = Config::read(&self.config, &environment).map_err(refused)?;
             return Ok(Loaded {
                 config,
@@ -142,12 +124,7 @@ impl CheckArgs {
         let environment = environment.legacy_names();
         let file = ServerFile::read(&self.config, &environment).map_err(refused)?;
         Ok(Loaded {
-            findings: file
-                .validate()
-                .into_iter()
-                .map(Finding::from)
-                .chain(file.warnings())
-                .collect(),
+            findings: file.findings(),
             memory: file.memory(),
             listen: Some(file.server.listen),
             tls: file.server.tls.is_some(),
@@ -156,53 +133,29 @@ impl CheckArgs {
     }
 
     async fn facts(&self, loaded: &Loaded) -> Result<DeploymentFacts, CliError> {
-        let config = &loaded.config;
-        let keys: Option<Box<dyn KeyStore>> =
-            match (&config.auth.keys_file, &config.auth.keys_database) {
-                (Some(file), _) => Some(Box::new(FileKeyStore::open_static(file)?)),
-                (None, Some(url)) => {
-                    Some(Box::new(SqlKeyStore::connect_static(url.expose()).await?))
-                }
-                (None, None) => None,
-            };
-        let keys = match keys {
-            Some(store) => store.list().await?,
-            None => Vec::new(),
-        };
+        let facts = DeploymentFacts::read(&loaded.config).await;
         Ok(DeploymentFacts {
             listen: self.listen.or(loaded.listen),
             tls: self.tls || loaded.tls,
-            key_file_mode: config.auth.keys_file.as_deref().and_then(mode),
-            pepper_file_mode: config.auth.pepper_file.as_deref().and_then(mode),
-            keys,
-            token_secret: token_secret(config),
-            deny_list: deny_list(config)?,
+            ..facts.map_err(refused)?
         })
     }
 }
 
-#[cfg(unix)]
-fn mode(file: &Path) -> Option<u32> {
-    use std::os::unix::fs::PermissionsExt;
-    Some(fs::metadata(file).ok()?.permissions().mode())
+/// Whether a file has a section that only the server has.
+fn is_server(path: &Path) -> Result<bool, CliError> {
+    let sections = Config::section_names(path).map_err(refused)?;
+    let is_own = |section: &String| ServerFile::SECTIONS.contains(&section.as_str());
+    Ok(sections.iter().any(is_own))
 }
 
-#[cfg(not(unix))]
-fn mode(_file: &Path) -> Option<u32> {
-    None
-}
-
-/// Reads the deny-list. A server does not start without it, so an error is an error here.
-fn deny_list(config: &Config) -> Result<Option<DenyListReport>, CliError> {
-    let list = config.abuse.deny_list.as_ref().map(DenyList::check);
-    list.transpose().map_err(CliError::failed)
-}
-
-/// The secret that verifies tokens. A file that cannot be read is a separate finding.
-fn token_secret(config: &Config) -> Option<Vec<u8>> {
-    let tokens = config.auth.tokens.as_ref()?;
-    let is_secret = tokens.algorithm.starts_with("HS");
-    is_secret.then(|| fs::read(&tokens.key_file).ok()).flatten()
+/// Converts the error of a configuration.
+fn refused(error: ConfigError) -> CliError {
+    let failure = CliError::failed(error.summary());
+    match error.remedy() {
+        Some(remedy) => failure.with_help(remedy),
+        None => failure,
+    }
 }
 
 fn show_settings(config: &Config) -> Result<(), CliError> {

@@ -2,11 +2,32 @@
 
 use std::{collections::HashMap, env, fs::File, net::IpAddr, path::Path};
 
-use stockade::{ConfigError, Finding, Severity};
+use stockade::{ConfigError, DeploymentFacts, Finding, Severity, check};
 
 use crate::{ModelConfig, ModelMemory, ServerFile, UpstreamConfig, image_pixels};
 
 impl ServerFile {
+    /// Checks the file and what it names in the same way as `stockade check`.
+    ///
+    /// # Errors
+    /// When the keys or the deny-list cannot be read.
+    pub async fn check(&self) -> Result<Vec<Finding>, ConfigError> {
+        let facts = DeploymentFacts {
+            listen: Some(self.server.listen),
+            tls: self.server.tls.is_some(),
+            ..DeploymentFacts::read(&self.fence).await?
+        };
+        let mut findings = self.findings();
+        findings.extend(check(&self.fence, &facts));
+        Ok(findings)
+    }
+
+    /// The findings in the sections of the server.
+    pub fn findings(&self) -> Vec<Finding> {
+        let errors = self.validate().into_iter().map(Finding::from);
+        errors.chain(self.warnings()).collect()
+    }
+
     /// Checks what prevents a start of the server, in addition to the checks of the fence.
     pub fn validate(&self) -> Vec<ConfigError> {
         let mut errors = Vec::new();

@@ -1,38 +1,18 @@
 //! Finds unsafe settings of a configuration, with remedies.
 
-use std::{fmt, net::SocketAddr};
-
-use stockade_abuse::DenyListReport;
-use stockade_key_auth::KeyRecord;
+use std::fmt;
 
 use crate::{Config, ConfigError, Remedy, SettingOrigin, fence};
 
 mod deny_list;
+mod facts;
 mod guards;
 mod key_requirements;
 mod network;
 mod secrets;
 
+pub use facts::DeploymentFacts;
 pub(crate) use key_requirements::missing_settings;
-
-/// Facts about a deployment that are not in its configuration.
-#[derive(Clone, Debug, Default)]
-pub struct DeploymentFacts {
-    /// The listen address; `None` if it is unknown.
-    pub listen: Option<SocketAddr>,
-    /// Whether the server terminates TLS itself.
-    pub tls: bool,
-    /// The permission bits of the key file, if there is one.
-    pub key_file_mode: Option<u32>,
-    /// The permission bits of the pepper file, if there is one.
-    pub pepper_file_mode: Option<u32>,
-    /// All keys.
-    pub keys: Vec<KeyRecord>,
-    /// The secret that verifies tokens, for HMAC algorithms.
-    pub token_secret: Option<Vec<u8>>,
-    /// The report on the deny-list, if there is one.
-    pub deny_list: Option<DenyListReport>,
-}
 
 /// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -123,6 +103,7 @@ pub fn check(config: &Config, facts: &DeploymentFacts) -> Vec<Finding> {
         found,
         config,
     };
+    findings.found.extend(facts.pepper_error.clone());
     for warning in config.warnings() {
         findings.found.push(Finding {
             severity: Severity::Warning,

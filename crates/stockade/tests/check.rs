@@ -45,6 +45,7 @@ fn safe() -> DeploymentFacts {
         tls: false,
         key_file_mode: Some(0o100_600),
         pepper_file_mode: None,
+        pepper_error: None,
         keys: vec![key],
         token_secret: Some(vec![b'x'; 44]),
         deny_list: None,
