@@ -43,6 +43,7 @@ pub(crate) fn safe() -> Sandbox {
     sandbox.key("a", "--expires 90d");
     sandbox.write("stockade.toml", SAFE);
     sandbox.write("audit.key", "0123456789012345678901234567890123456789");
+    fs::set_permissions(sandbox.path("audit.key"), fs::Permissions::from_mode(0o600)).unwrap();
     let model = sandbox.path("model");
     fs::create_dir(&model).unwrap();
     // Whatever the umask is: `check` warns if the group can write.
@@ -258,6 +259,8 @@ fn applying_a_remedy_resolves_its_finding() {
             "auth.tokens.key_file",
             Box::new(|sandbox| {
                 sandbox.write("token.key", "changeme-changeme-changeme");
+                let mode = fs::Permissions::from_mode(0o600);
+                fs::set_permissions(sandbox.path("token.key"), mode).unwrap();
                 let tokens = "[auth.tokens]\nissuer = \"i\"\naudience = \"a\"\n\
                               algorithm = \"HS256\"\nkey_file = \"token.key\"\n";
                 sandbox.write("stockade.toml", format!("{SAFE}{tokens}"));

@@ -132,7 +132,7 @@ pub(super) fn routes(config: &Config, findings: &mut Findings<'_>) {
 pub(super) fn audit(config: &Config, findings: &mut Findings<'_>) {
     let with_key = |remedy: Remedy| {
         remedy
-            .run("head -c 32 /dev/urandom | base64 > audit.key")
+            .run("(umask 077; head -c 32 /dev/urandom | base64 > audit.key)")
             .set("audit.key_file", "\"audit.key\"")
     };
     match &config.audit {
@@ -148,8 +148,8 @@ pub(super) fn audit(config: &Config, findings: &mut Findings<'_>) {
             "audit.key_file",
             "records can be changed without detection by a process that can write them",
             with_key(Remedy::text(
-                "set audit.key_file to a file with 32 random bytes: head -c 32 /dev/urandom | \
-                 base64 > audit.key",
+                "set audit.key_file to a file with 32 random bytes: (umask 077; head -c 32 \
+                 /dev/urandom | base64 > audit.key)",
             )),
         ),
         Some(_) => {}

@@ -146,7 +146,7 @@ pub(super) fn tokens(config: &Config, facts: &DeploymentFacts, findings: &mut Fi
         let file = tokens.map_or("token.key".to_owned(), |tokens| {
             tokens.key_file.display().to_string()
         });
-        let make = format!("head -c 32 /dev/urandom | base64 > {file}");
+        let make = format!("(umask 077; head -c 32 /dev/urandom | base64 > {file})");
         findings.error(
             "auth.tokens.key_file",
             "the secret can be guessed, which allows clients to forge tokens",
