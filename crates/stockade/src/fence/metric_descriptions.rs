@@ -47,6 +47,10 @@ pub(super) fn describe() {
         "stockade_tracked_offenders",
         "Clients with tracked offences"
     );
+    describe_counter!(
+        "stockade_key_changes_total",
+        "Keys that were created, rotated or revoked by any process, by change"
+    );
     describe_counter!("stockade_denied_total", "Requests refused because of a ban");
     describe_counter!(
         "stockade_would_deny_total",
