@@ -13,7 +13,7 @@ use http::Extensions;
 use stockade_abuse::Detector;
 use stockade_audit::{AuditLog, Journal};
 use stockade_core::identity::EitherAuth;
-use stockade_key_auth::KeyAuth;
+use stockade_key_auth::{KeyAuth, KeyStore};
 use stockade_rate_limit::{Concurrency, SharedLimits};
 use stockade_watch::SourceStatus;
 use tower_layer::Layer;
@@ -98,6 +98,7 @@ pub struct Fence(Arc<Inner>);
 
 struct Inner {
     summary: String,
+    key_store: Arc<dyn KeyStore>,
     /// The settings at the start.
     settings: Settings,
     config_warnings: AtomicU64,
@@ -155,6 +156,12 @@ impl Fence {
     /// The layer. Apply it once, after routing, so that the matched route is known.
     pub fn layer(&self) -> FenceLayer {
         self.0.layer.clone()
+    }
+
+    /// The store of the keys, to list, create and change them. A change is active for requests that
+    /// begin after its future has resolved.
+    pub fn key_store(&self) -> &Arc<dyn KeyStore> {
+        &self.0.key_store
     }
 
     /// The abuse detector with the current bans; `None` if `abuse.enabled` is `false`.

@@ -5,6 +5,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use axum::{Router, body::Body, extract::ConnectInfo, routing::get};
@@ -12,7 +13,10 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::Request;
 use stockade::{Config, Environment, Fence, Format};
 use stockade_core::clock::{Clock, SystemClock};
-use stockade_jwt::{AccessToken, Algorithm, RevocationFile, Secret, SigningKey, TokenIssuer};
+use stockade_jwt::{
+    AccessToken, Algorithm, RevocationFile, RevocationList, RevocationStore as _, Secret,
+    SigningKey, TokenIssuer,
+};
 use stockade_testkit::poll::until_async;
 use stockade_watch::SourceStatus;
 use tower::ServiceExt;
@@ -43,6 +47,10 @@ struct Site {
 
 impl Site {
     async fn open() -> Self {
+        Self::open_with(None).await
+    }
+
+    async fn open_with(store: Option<Arc<RevocationList>>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in [
             ("keys.yaml", &b"keys: []\n"[..]),
@@ -52,7 +60,11 @@ impl Site {
             fs::write(folder.path().join(name), text).unwrap();
         }
         let config = config(folder.path());
-        let fence = Fence::from_config(&config).await.unwrap();
+        let mut fence = Fence::builder(&config);
+        if let Some(store) = store {
+            fence = fence.revocations(store);
+        }
+        let fence = fence.build().await.unwrap();
         let router = Router::new()
             .route("/", get(|| async { "hello" }))
             .layer(fence.layer());
@@ -99,6 +111,23 @@ fn issue(secret: &[u8]) -> AccessToken {
 }
 
 // FS10
+#[tokio::test]
+async fn refuses_tokens_that_the_file_or_the_store_of_the_program_revokes() {
+    let store = Arc::new(RevocationList::new(10));
+    let site = Site::open_with(Some(store.clone())).await;
+    let (by_store, by_file, other) = (issue(FIRST), issue(FIRST), issue(FIRST));
+    let (now, path) = (SystemClock::new().now(), site.path("revoked.txt"));
+    let until = by_store.expires_at();
+    store.revoke(by_store.id(), until, now).await.unwrap();
+    RevocationFile::append(&path, by_file.id(), Some(until), now).unwrap();
+    assert_eq!(site.status(by_store.expose()).await, 401);
+    until_async("the file", async || {
+        site.status(by_file.expose()).await == 401
+    })
+    .await;
+    assert_eq!(site.status(other.expose()).await, 200);
+}
+
 #[tokio::test]
 async fn a_token_is_refused_once_its_id_is_in_the_file() {
     let site = Site::open().await;

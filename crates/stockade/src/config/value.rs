@@ -137,6 +137,12 @@ impl SecretUrl {
     }
 }
 
+impl From<&str> for SecretUrl {
+    fn from(url: &str) -> Self {
+        Self::new(url.to_owned())
+    }
+}
+
 impl fmt::Debug for SecretUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SecretUrl(…)")

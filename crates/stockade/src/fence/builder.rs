@@ -4,7 +4,7 @@ use std::{fmt, io, sync::Arc};
 
 use http::Extensions;
 use stockade_abuse::{AbuseGuard, PrincipalGuard};
-use stockade_audit::{AuditLog, Recorder};
+use stockade_audit::{AuditLog, Journal, Recorder};
 use stockade_body::BodyRules;
 use stockade_core::{
     client::PeerAddr,
@@ -31,7 +31,9 @@ use super::{
     sources::Sources,
     store::Stores,
     streams::{Access, Streams},
-    summary, tokens, validate,
+    summary,
+    tokens::{self, Revocations},
+    validate,
 };
 use crate::{Config, ConfigError, HeaderStyle};
 
@@ -45,6 +47,8 @@ pub struct FenceBuilder<'c> {
     scopes: Option<ScopeGuard>,
     bodies: Option<BodyRules>,
     records: Option<Box<BeginRecords>>,
+    copies: Vec<Journal>,
+    revocations: Option<Revocations>,
     max_tokens_by: Option<Box<MaxTokensBy>>,
     responder: Responder,
     metrics: bool,
@@ -66,6 +70,8 @@ impl<'c> FenceBuilder<'c> {
             scopes: None,
             bodies: None,
             records: None,
+            copies: Vec::new(),
+            revocations: None,
             max_tokens_by: None,
             responder: Responder::default(),
             metrics: false,
@@ -101,6 +107,21 @@ impl<'c> FenceBuilder<'c> {
         F: FnOnce() -> io::Result<AuditLog> + Send + 'static,
     {
         self.records = Some(Box::new(begin));
+        self
+    }
+
+    /// Adds a journal that receives a copy of every record, in addition to the configuration's
+    /// `[audit]`.
+    pub fn copy_records(mut self, journal: Journal) -> Self {
+        self.copies.push(journal);
+        self
+    }
+
+    /// Refuses the tokens that this store has revoked, in addition to those of
+    /// `auth.tokens.revoked_file`. Tokens without a `jti` are refused then.
+    #[cfg(feature = "jwt")]
+    pub fn revocations(mut self, store: Arc<dyn stockade_jwt::RevocationStore>) -> Self {
+        self.revocations = Some(store);
         self
     }
 
@@ -197,13 +218,18 @@ impl<'c> FenceBuilder<'c> {
             metric_descriptions::describe();
         }
         let mut sources = Sources::default();
-        let Keys { live: keys, first } = Keys::open(&config.auth, &mut sources).await?;
+        let Keys {
+            store: key_store,
+            live: keys,
+            first,
+        } = Keys::open(&config.auth, &mut sources).await?;
         let pepper = config.auth.pepper()?;
         super::keys::warn_of_missing_settings(&keys, config);
         let audit = match self.records.take() {
             Some(begin) => begin().map_err(|error| record::setting_error("audit", &error))?,
             None => record::log(config.audit.as_ref())?,
         };
+        let audit = self.copies.drain(..).fold(audit, AuditLog::copy);
         let log = audit.clone();
         self.listeners.add_first(move |event: &FenceEvent| {
             for event in record::security_events(event) {
@@ -215,7 +241,8 @@ impl<'c> FenceBuilder<'c> {
         let detector = guards::detector(config, &stores, &self.listeners, &mut sources)?;
         let realm = &config.auth.realm;
         let tokens = config.auth.tokens.as_ref();
-        let tokens = tokens.map(|tokens| tokens::guard(tokens, realm, &mut sources));
+        let revocations = self.revocations.take();
+        let tokens = tokens.map(|tokens| tokens::guard(tokens, realm, &mut sources, revocations));
         let followed = keys.clone();
         let key_auth = KeyAuth::with_keys(keys)
             .realm(realm)
@@ -316,6 +343,7 @@ impl<'c> FenceBuilder<'c> {
         let layer = FenceLayer::new(order, responder, streams.clone());
         Ok(Fence(Arc::new(Inner {
             summary,
+            key_store,
             settings: config.located_settings().clone(),
             config_warnings: (config.warnings().len() as u64).into(),
             layer,

@@ -1,6 +1,6 @@
 //! Keys from a database.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use stockade_core::clock::{Clock, SystemClock};
 use stockade_key_auth::KeyStore;
@@ -26,8 +26,9 @@ pub(super) async fn open(url: &SecretUrl, sources: &mut Sources) -> Result<Keys,
     sources.add(SETTING, store.location(), store.source().clone());
     let live = store.keys();
     let first = live.current();
-    let noting = StopOnDrop(tokio::spawn(record_use(store)));
+    let noting = StopOnDrop(tokio::spawn(record_use(store.clone())));
     Ok(Keys {
+        store: Arc::new(store),
         live: live.keep_alive(noting),
         first,
     })

@@ -8,8 +8,8 @@ use super::sources::Sources;
 use crate::{AuthConfig, Config, ConfigError, check::missing_settings};
 
 /// Keys that follow their store as long as a clone of `live` exists.
-#[derive(Debug)]
 pub(super) struct Keys {
+    pub(super) store: Arc<dyn KeyStore>,
     pub(super) live: LiveKeys,
     /// The keys that were read first; they may change before the listener is registered.
     pub(super) first: Arc<KeySet>,
@@ -29,7 +29,11 @@ impl Keys {
                 sources.add(SETTING, path.display(), store.health().clone());
                 let live = store.keys();
                 let first = live.current();
-                Ok(Self { live, first })
+                Ok(Self {
+                    store: Arc::new(store),
+                    live,
+                    first,
+                })
             }
             #[cfg(any(feature = "postgres", feature = "sqlite"))]
             (None, Some(url)) => super::database::open(url, sources).await,

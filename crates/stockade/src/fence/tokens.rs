@@ -6,6 +6,6 @@ mod disabled;
 mod jwt;
 
 #[cfg(not(feature = "jwt"))]
-pub(super) use disabled::{TokenAuth, guard};
+pub(super) use disabled::{Revocations, TokenAuth, guard};
 #[cfg(feature = "jwt")]
-pub(super) use jwt::{TokenAuth, guard};
+pub(super) use jwt::{Revocations, TokenAuth, guard};

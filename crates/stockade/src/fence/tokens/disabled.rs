@@ -7,10 +7,14 @@ use crate::{Config, ConfigError, TokensConfig, fence::sources::Sources};
 /// Accepts no tokens.
 pub(in crate::fence) type TokenAuth = NoAuthenticator;
 
+/// There is no store.
+pub(in crate::fence) type Revocations = std::convert::Infallible;
+
 pub(in crate::fence) fn guard(
     _config: &TokensConfig,
     _realm: &str,
     _sources: &mut Sources,
+    _store: Option<Revocations>,
 ) -> Result<TokenAuth, ConfigError> {
     Err(unsupported())
 }

@@ -28,23 +28,58 @@ const REVOKED_FILE: &str = "auth.tokens.revoked_file";
 /// Verifies tokens as [`JwtAuth`] does.
 pub(in crate::fence) type TokenAuth = JwtAuth;
 
+/// A store of revoked tokens.
+pub(in crate::fence) type Revocations = Arc<dyn RevocationStore>;
+
 /// Builds the guard that verifies tokens. It keeps the watchers of its files alive.
 pub(in crate::fence) fn guard(
     config: &TokensConfig,
     realm: &str,
     sources: &mut Sources,
+    store: Option<Revocations>,
 ) -> Result<TokenAuth, ConfigError> {
     let keys = FollowedKeys::open(config)?;
     let health = keys.watch.health().clone();
     sources.add(KEY_FILE, config.key_file.display(), health);
     let guard = JwtAuth::new(keys, rules(config)).realm(realm);
-    let Some(path) = &config.revoked_file else {
-        return Ok(guard);
+    let file: Option<Revocations> = match &config.revoked_file {
+        Some(path) => {
+            let revoked = FollowedRevocations::open(path)?;
+            let health = revoked.watch.health().clone();
+            sources.add(REVOKED_FILE, path.display(), health);
+            Some(Arc::new(revoked))
+        }
+        None => None,
     };
-    let revoked = FollowedRevocations::open(path)?;
-    let health = revoked.watch.health().clone();
-    sources.add(REVOKED_FILE, path.display(), health);
-    Ok(guard.revocations(Arc::new(revoked)))
+    Ok(match (file, store) {
+        (Some(file), Some(store)) => guard.revocations(Arc::new(FileAndStore { file, store })),
+        (Some(revoked), None) | (None, Some(revoked)) => guard.revocations(revoked),
+        (None, None) => guard,
+    })
+}
+
+/// The revocations of the file of the configuration, and those of the program.
+struct FileAndStore {
+    file: Revocations,
+    store: Revocations,
+}
+
+impl RevocationStore for FileAndStore {
+    fn status(&self, token_id: &str) -> RevocationStatus {
+        match self.file.status(token_id) {
+            RevocationStatus::NotRevoked => self.store.status(token_id),
+            status => status,
+        }
+    }
+
+    fn revoke<'s>(
+        &'s self,
+        token_id: &'s str,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Pin<Box<dyn Future<Output = Result<(), RevocationError>> + Send + 's>> {
+        self.store.revoke(token_id, until, now)
+    }
 }
 
 impl Config {
