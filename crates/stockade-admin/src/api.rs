@@ -1,0 +1,50 @@
+//! The API under `/admin/v1`.
+
+mod answer;
+mod etag;
+mod idempotency;
+mod json;
+mod openapi;
+mod operation;
+pub(crate) mod routes;
+
+use axum::{Json, Router, middleware, response::Response};
+use http::{HeaderValue, header::CACHE_CONTROL};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{Permission, actor::Actor, state::AdminState};
+use routes::{Access, Routes};
+
+/// All routes, relative to `/admin/v1`.
+pub(crate) fn routes() -> Routes {
+    let routes = Routes::default().get("/permissions", Access::Authenticated, permissions);
+    openapi::add(routes)
+}
+
+pub(crate) fn router(state: AdminState) -> Router {
+    let no_store = middleware::map_response(no_store);
+    routes().into_router(state).layer(no_store)
+}
+
+/// All permissions, and those of the actor.
+#[derive(Debug, Serialize, ToSchema)]
+struct PermissionsView {
+    permissions: Vec<&'static str>,
+    own: Vec<&'static str>,
+}
+
+async fn permissions(actor: Actor) -> Json<PermissionsView> {
+    Json(PermissionsView {
+        permissions: Permission::ALL.iter().map(|one| one.name()).collect(),
+        own: actor.permissions.iter().map(Permission::name).collect(),
+    })
+}
+
+/// Keeps responses out of all caches, also that of the browser's history.
+async fn no_store(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    let value = HeaderValue::from_static("no-store");
+    headers.entry(CACHE_CONTROL).or_insert(value);
+    response
+}

@@ -1,0 +1,50 @@
+//! What the handlers share.
+
+use std::sync::Arc;
+
+use stockade_audit::{AuditLog, SecurityEvent};
+use stockade_core::{client::ClientIp, context::RequestId};
+
+use crate::{actor::Actor, database::Database, time::Clock};
+
+/// The state of the handlers. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct AdminState(pub(crate) Arc<Parts>);
+
+pub(crate) struct Parts {
+    pub(crate) database: Database,
+    pub(crate) clock: Clock,
+    pub(crate) audit: AuditLog,
+}
+
+impl AdminState {
+    pub(crate) fn database(&self) -> &Database {
+        &self.0.database
+    }
+
+    /// Milliseconds since 1970.
+    pub(crate) fn now(&self) -> i64 {
+        self.0.clock.now()
+    }
+
+    /// Records a change with its actor.
+    pub(crate) fn record(&self, actor: &Actor, event: SecurityEvent) {
+        let event = event.user(actor.name.clone());
+        self.record_from(actor.client, actor.request, event);
+    }
+
+    fn record_from(
+        &self,
+        client: Option<ClientIp>,
+        request: Option<RequestId>,
+        mut event: SecurityEvent,
+    ) {
+        if let Some(client) = client {
+            event = event.client(client);
+        }
+        if let Some(request) = request {
+            event = event.request(request);
+        }
+        self.0.audit.event(event);
+    }
+}
