@@ -7,6 +7,7 @@ use stockade_audit::AuditLog;
 
 use crate::{
     AdminConfig, AdminError, api,
+    auth::{self, Auth},
     database::Database,
     state::{AdminState, Parts},
     time::Clock,
@@ -15,6 +16,7 @@ use crate::{
 /// The database of an administration. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct AdminStore {
+    config: AdminConfig,
     database: Database,
 }
 
@@ -26,7 +28,7 @@ impl AdminStore {
     /// the URL, which may contain a password.
     pub async fn open(config: AdminConfig) -> Result<Self, AdminError> {
         let database = Database::open(config.database.expose()).await?;
-        Ok(Self { database })
+        Ok(Self { config, database })
     }
 }
 
@@ -52,17 +54,45 @@ impl Admin {
     }
 
     /// The API under `/admin/v1`.
+    ///
+    /// Logins are throttled by the address of the client: that of a
+    /// [`ContextLayer`](stockade_core::context::ContextLayer) around this router, or else that
+    /// of axum's `ConnectInfo<SocketAddr>`.
     pub fn router(&self) -> Router {
-        Router::new().nest_service("/admin/v1", api::router(self.0.clone()))
+        let api = auth::authenticated(api::router(self.0.clone()), &self.0);
+        let router = Router::new().nest_service("/admin/v1", api);
+        auth::protected(router, &self.0)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn state(&self) -> &AdminState {
+        &self.0
+    }
+
+    /// Creates the token for the creation of the first user, which replaces the previous one and
+    /// is valid for 24 hours. `None` if there is a user.
+    ///
+    /// # Errors
+    /// When the database is unavailable.
+    pub async fn setup_token(&self) -> Result<Option<String>, AdminError> {
+        auth::setup::create_token(&self.0).await
     }
 }
 
 impl AdminBuilder {
+    #[cfg(test)]
+    pub(crate) fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
     /// Builds the administration.
     pub fn build(self) -> Admin {
         Admin(AdminState(Arc::new(Parts {
+            config: self.store.config,
             database: self.store.database,
             clock: self.clock,
+            auth: Auth::default(),
             audit: self.audit,
         })))
     }

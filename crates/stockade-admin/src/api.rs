@@ -2,11 +2,16 @@
 
 mod answer;
 mod etag;
-mod idempotency;
-mod json;
-mod openapi;
+pub(crate) mod idempotency;
+pub(crate) mod json;
+pub(crate) mod openapi;
 mod operation;
+mod password;
 pub(crate) mod routes;
+mod session;
+mod setup;
+mod status;
+mod totp;
 
 use axum::{Json, Router, middleware, response::Response};
 use http::{HeaderValue, header::CACHE_CONTROL};
@@ -19,7 +24,18 @@ use routes::{Access, Routes};
 /// All routes, relative to `/admin/v1`.
 pub(crate) fn routes() -> Routes {
     let routes = Routes::default().get("/permissions", Access::Authenticated, permissions);
+    let routes = status::add(routes);
+    let routes = setup::add(routes);
+    let routes = session::add(routes);
+    let routes = password::add(routes);
+    let routes = totp::add(routes);
     openapi::add(routes)
+}
+
+/// The description of all routes.
+#[cfg(test)]
+pub(crate) fn document() -> serde_json::Value {
+    openapi::document(routes().table())
 }
 
 pub(crate) fn router(state: AdminState) -> Router {

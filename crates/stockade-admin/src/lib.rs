@@ -7,13 +7,27 @@
 //! # Rules
 //! 1. Every route has an access rule, which is enforced before the body is read. A route cannot be
 //!    added without one.
-//! 2. Every change is a [`SecurityEvent`](stockade_audit::SecurityEvent) with its user, and what was
+//! 2. There is no default password. The first user is created with a one-time token
+//!    ([`Admin::setup_token`]); passwords are stored as argon2id hashes.
+//! 3. A session is a cookie (`__Host-`, `Secure`, `HttpOnly`, `SameSite=Strict`) whose secret the
+//!    database knows as a digest only. It ends when it is idle, at its maximum age, at a logout, and
+//!    when the password changes. Changes also need the CSRF token of the session and a request from
+//!    the same origin.
+//! 4. No user can grant permissions that they do not have. The last administrator cannot be removed.
+//! 5. Failed logins are delayed by network and by user name. A user who has logged in from a network
+//!    before is not delayed by failures elsewhere.
+//! 6. Every change is a [`SecurityEvent`](stockade_audit::SecurityEvent) with its user, and what was
 //!    there before and after. Responses contain neither secrets nor hashes.
 //!
 //! # Deployment notes
 //! - One process needs no other one: the database is a SQLite file. Several processes share
-//!   PostgreSQL.
-//! - Serve the router on a listener of its own.
+//!   PostgreSQL; a change is active in all of them within a second.
+//! - Serve the router on a listener of its own. Browsers may open it under loopback names, and under
+//!   [`AdminConfig::hosts`]; other hosts are refused, which protects from DNS rebinding.
+//! - On loopback without TLS, the cookie has neither `__Host-` nor `Secure`, because browsers would
+//!   not send it. Other machines need TLS.
+//! - Put a [`ContextLayer`](stockade_core::context::ContextLayer) around the router behind a proxy, so
+//!   that logins are counted by the address of the client.
 //!
 //! # See also
 //! - [`stockade`](https://docs.rs/stockade) is the fence that it administers.
@@ -24,6 +38,7 @@
 mod actor;
 mod admin;
 mod api;
+mod auth;
 mod config;
 mod database;
 mod error;
@@ -31,6 +46,8 @@ mod id;
 mod page;
 mod permission;
 mod state;
+#[cfg(test)]
+mod tests;
 mod time;
 
 pub use admin::{Admin, AdminBuilder, AdminStore};

@@ -5,15 +5,23 @@ use std::sync::Arc;
 use stockade_audit::{AuditLog, SecurityEvent};
 use stockade_core::{client::ClientIp, context::RequestId};
 
-use crate::{actor::Actor, database::Database, time::Clock};
+use crate::{
+    AdminConfig,
+    actor::Actor,
+    auth::{Auth, Client},
+    database::Database,
+    time::Clock,
+};
 
 /// The state of the handlers. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct AdminState(pub(crate) Arc<Parts>);
 
 pub(crate) struct Parts {
+    pub(crate) config: AdminConfig,
     pub(crate) database: Database,
     pub(crate) clock: Clock,
+    pub(crate) auth: Auth,
     pub(crate) audit: AuditLog,
 }
 
@@ -31,6 +39,11 @@ impl AdminState {
     pub(crate) fn record(&self, actor: &Actor, event: SecurityEvent) {
         let event = event.user(actor.name.clone());
         self.record_from(actor.client, actor.request, event);
+    }
+
+    /// Records an event of a client that is not authenticated yet.
+    pub(crate) fn record_as(&self, client: &Client, event: SecurityEvent) {
+        self.record_from(client.ip, client.request, event);
     }
 
     fn record_from(

@@ -29,7 +29,7 @@ async fn show() -> Json<Document> {
 }
 
 /// The description of the table.
-fn document(table: &[Route]) -> Value {
+pub(super) fn document(table: &[Route]) -> Value {
     let mut errors = Operation::default();
     let error = errors.schema::<ErrorResponse>();
     let mut schemas = errors.schemas;

@@ -1,6 +1,6 @@
 //! The descriptions of the arguments and results of handlers.
 
-use axum::{Json, extract::State, response::NoContent};
+use axum::{Extension, Json, extract::State, response::NoContent};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Input, Operation, Output};
@@ -12,6 +12,7 @@ use crate::{
         idempotency::Creation,
         json::{ApiJson, ApiPath, ApiQuery},
     },
+    auth::{Client, Session, SessionCookie},
     error::ApiResult,
     state::AdminState,
 };
@@ -19,6 +20,9 @@ use crate::{
 // What the description of a route contains anyway, or is not for clients to set.
 impl Input for State<AdminState> {}
 impl Input for Actor {}
+impl Input for Client {}
+impl Input for SessionCookie {}
+impl Input for Option<Extension<Session>> {}
 impl<T> Input for ApiPath<T> {}
 
 impl<T, const MAX: usize> Input for ApiJson<T, MAX>

@@ -1,0 +1,27 @@
+//! What the page needs before a login.
+
+use axum::{Json, extract::State};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::routes::{Access, Routes};
+use crate::{auth::setup, error::ApiResult, state::AdminState};
+
+pub(super) fn add(routes: Routes) -> Routes {
+    routes.get("/status", Access::Public, status)
+}
+
+/// What the page needs before a login.
+#[derive(Debug, Serialize, ToSchema)]
+struct StatusView {
+    /// Whether the first user must be created.
+    setup_required: bool,
+    version: &'static str,
+}
+
+async fn status(State(state): State<AdminState>) -> ApiResult<Json<StatusView>> {
+    Ok(Json(StatusView {
+        setup_required: setup::is_required(&state).await?,
+        version: env!("CARGO_PKG_VERSION"),
+    }))
+}

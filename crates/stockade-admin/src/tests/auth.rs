@@ -1,0 +1,7 @@
+//! Login and permissions.
+
+mod cookies;
+mod login;
+mod password;
+mod server;
+mod setup;
