@@ -7,11 +7,14 @@ pub(crate) mod json;
 pub(crate) mod openapi;
 mod operation;
 mod password;
+mod roles;
 pub(crate) mod routes;
 mod session;
 mod setup;
 mod status;
+pub(crate) mod tokens;
 mod totp;
+mod users;
 
 use axum::{Json, Router, middleware, response::Response};
 use http::{HeaderValue, header::CACHE_CONTROL};
@@ -29,6 +32,9 @@ pub(crate) fn routes() -> Routes {
     let routes = session::add(routes);
     let routes = password::add(routes);
     let routes = totp::add(routes);
+    let routes = tokens::add(routes);
+    let routes = users::add(routes);
+    let routes = roles::add(routes);
     openapi::add(routes)
 }
 

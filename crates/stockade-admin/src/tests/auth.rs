@@ -1,7 +1,13 @@
 //! Login and permissions.
 
+mod access;
 mod cookies;
+mod cross_site;
+mod events;
 mod login;
 mod password;
 mod server;
 mod setup;
+mod tokens;
+mod totp;
+mod users;
