@@ -6,7 +6,7 @@ use axum::Router;
 use stockade_audit::AuditLog;
 
 use crate::{
-    AdminConfig, AdminError, api,
+    AdminConfig, AdminError, ConfigControl, ModelControl, api,
     auth::{self, Auth},
     database::Database,
     state::{AdminState, Parts},
@@ -40,6 +40,8 @@ pub struct Admin(AdminState);
 pub struct AdminBuilder {
     store: AdminStore,
     audit: AuditLog,
+    models: Option<Arc<dyn ModelControl>>,
+    settings: Option<Arc<dyn ConfigControl>>,
     clock: Clock,
 }
 
@@ -49,6 +51,8 @@ impl Admin {
         AdminBuilder {
             store,
             audit,
+            models: None,
+            settings: None,
             clock: Clock::default(),
         }
     }
@@ -80,6 +84,20 @@ impl Admin {
 }
 
 impl AdminBuilder {
+    /// The models to show and control.
+    #[must_use]
+    pub fn models(mut self, models: impl ModelControl) -> Self {
+        self.models = Some(Arc::new(models));
+        self
+    }
+
+    /// The configuration to show and reload.
+    #[must_use]
+    pub fn settings(mut self, settings: impl ConfigControl) -> Self {
+        self.settings = Some(Arc::new(settings));
+        self
+    }
+
     #[cfg(test)]
     pub(crate) fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
@@ -94,6 +112,8 @@ impl AdminBuilder {
             clock: self.clock,
             auth: Auth::default(),
             audit: self.audit,
+            models: self.models,
+            settings: self.settings,
         })))
     }
 }

@@ -1,9 +1,11 @@
 //! The API under `/admin/v1`.
 
 mod answer;
+mod config;
 mod etag;
 pub(crate) mod idempotency;
 pub(crate) mod json;
+mod models;
 pub(crate) mod openapi;
 mod operation;
 mod password;
@@ -35,7 +37,9 @@ pub(crate) fn routes() -> Routes {
     let routes = tokens::add(routes);
     let routes = users::add(routes);
     let routes = roles::add(routes);
-    openapi::add(routes)
+    let routes = config::add(routes);
+    let routes = openapi::add(routes);
+    models::add(routes)
 }
 
 /// The description of all routes.

@@ -40,6 +40,7 @@ mod admin;
 mod api;
 mod auth;
 mod config;
+mod control;
 mod database;
 mod error;
 mod id;
@@ -52,5 +53,9 @@ mod time;
 
 pub use admin::{Admin, AdminBuilder, AdminStore};
 pub use config::AdminConfig;
+pub use control::{
+    ConfigControl, ControlError, ControlFuture, ModelControl, ModelState, SettingView,
+    UpstreamState, WarningView,
+};
 pub use error::AdminError;
 pub use permission::{Permission, Permissions};

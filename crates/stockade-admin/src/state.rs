@@ -6,7 +6,7 @@ use stockade_audit::{AuditLog, SecurityEvent};
 use stockade_core::{client::ClientIp, context::RequestId};
 
 use crate::{
-    AdminConfig,
+    AdminConfig, ConfigControl, ModelControl,
     actor::Actor,
     auth::{Auth, Client},
     database::Database,
@@ -23,6 +23,8 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     pub(crate) auth: Auth,
     pub(crate) audit: AuditLog,
+    pub(crate) models: Option<Arc<dyn ModelControl>>,
+    pub(crate) settings: Option<Arc<dyn ConfigControl>>,
 }
 
 impl AdminState {

@@ -64,7 +64,7 @@ async fn tokens_cannot_have_more_than_their_user() {
     assert_eq!(users().await.status, StatusCode::OK);
     patch(&admin, "operator", json!({ "role": "viewer" })).await;
     users().await.assert_error(403, "PERMISSION_DENIED", None);
-    let answer = send(&server, Method::GET, "/permissions", &authorization).await;
+    let answer = send(&server, Method::GET, "/models", &authorization).await;
     assert_eq!(answer.status, StatusCode::OK);
     patch(&admin, "operator", json!({ "disabled": true })).await;
     users()
