@@ -1,23 +1,29 @@
 //! The administration: a router, and the store that it needs.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use axum::Router;
-use stockade_audit::AuditLog;
+use stockade_audit::{AuditLog, Journal, Overflow};
 
 use crate::{
     AdminConfig, AdminError, ConfigControl, ModelControl, api,
     auth::{self, Auth},
     database::Database,
+    records::{Live, RecordSink},
     state::{AdminState, Parts},
     time::Clock,
 };
 
-/// The database of an administration. Cheap to clone.
+/// How long records are collected for one transaction.
+const JOURNAL_LINGER: Duration = Duration::from_millis(100);
+
+/// The database of an administration, opened before the fence so that its audit log can have a
+/// copy here. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct AdminStore {
     config: AdminConfig,
     database: Database,
+    live: Arc<Live>,
 }
 
 impl AdminStore {
@@ -28,7 +34,31 @@ impl AdminStore {
     /// the URL, which may contain a password.
     pub async fn open(config: AdminConfig) -> Result<Self, AdminError> {
         let database = Database::open(config.database.expose()).await?;
-        Ok(Self { config, database })
+        Ok(Self {
+            config,
+            database,
+            live: Arc::default(),
+        })
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Starts a journal that writes records, usage and live figures; for
+    /// [`FenceBuilder::copy_records`](stockade::FenceBuilder::copy_records).
+    ///
+    /// While the database is down, up to 8 MiB of records are kept; further ones are dropped and
+    /// counted. Each process needs one journal.
+    ///
+    /// # Errors
+    /// When the thread of the journal cannot be started.
+    pub fn journal(&self) -> Result<Journal, AdminError> {
+        let sink = RecordSink::new(&self.config, Arc::clone(&self.live))?;
+        let journal = Journal::builder(sink, Overflow::DropAndCount).linger(JOURNAL_LINGER);
+        journal.start().map_err(|error| {
+            AdminError::new("cannot start the journal of the administration").with_source(error)
+        })
     }
 }
 
@@ -111,6 +141,7 @@ impl AdminBuilder {
             database: self.store.database,
             clock: self.clock,
             auth: Auth::default(),
+            live: self.store.live,
             audit: self.audit,
             models: self.models,
             settings: self.settings,

@@ -1,6 +1,7 @@
 //! The API under `/admin/v1`.
 
 mod answer;
+mod audit;
 mod config;
 mod etag;
 pub(crate) mod idempotency;
@@ -16,6 +17,7 @@ mod setup;
 mod status;
 pub(crate) mod tokens;
 mod totp;
+mod usage;
 mod users;
 
 use axum::{Json, Router, middleware, response::Response};
@@ -37,6 +39,8 @@ pub(crate) fn routes() -> Routes {
     let routes = tokens::add(routes);
     let routes = users::add(routes);
     let routes = roles::add(routes);
+    let routes = usage::add(routes);
+    let routes = audit::add(routes);
     let routes = config::add(routes);
     let routes = openapi::add(routes);
     models::add(routes)

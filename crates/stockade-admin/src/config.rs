@@ -1,6 +1,7 @@
 //! The settings of the administration.
 
 use std::{
+    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     num::NonZeroU32,
     path::Path,
@@ -8,6 +9,7 @@ use std::{
 
 use serde::Deserialize;
 use stockade::SecretUrl;
+use stockade_core::llm::TokenUsage;
 
 /// `[admin]`: the administration.
 #[derive(Clone, Debug, Deserialize)]
@@ -26,12 +28,42 @@ pub struct AdminConfig {
     pub session_idle_minutes: NonZeroU32,
     /// A session ends after this time in any case.
     pub session_max_hours: NonZeroU32,
+    /// How long records and usage by hour are kept; usage by day is kept for ever.
+    pub keep_records_days: NonZeroU32,
+    /// The prices of models by name, for the cost of usage.
+    pub prices: BTreeMap<String, PriceConfig>,
+}
+
+/// The price of a model.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct PriceConfig {
+    /// The price of a million prompt tokens.
+    pub prompt_per_million: f64,
+    /// The price of a million completion tokens.
+    pub completion_per_million: f64,
+}
+
+impl PriceConfig {
+    /// The cost of tokens in millionths of the currency: a price of a million tokens is that of one
+    /// token in millionths.
+    pub(crate) fn millionths(&self, usage: TokenUsage) -> f64 {
+        tokens(usage.prompt_tokens) * self.prompt_per_million
+            + tokens(usage.completion_tokens) * self.completion_per_million
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exact up to 2^53 tokens")]
+fn tokens(count: u64) -> f64 {
+    count as f64
 }
 
 impl Default for AdminConfig {
     fn default() -> Self {
         const MINUTES: NonZeroU32 = NonZeroU32::new(30).expect("it is not zero");
         const HOURS: NonZeroU32 = NonZeroU32::new(12).expect("it is not zero");
+        const DAYS: NonZeroU32 = NonZeroU32::new(30).expect("it is not zero");
 
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8001)),
@@ -39,6 +71,8 @@ impl Default for AdminConfig {
             hosts: Vec::new(),
             session_idle_minutes: MINUTES,
             session_max_hours: HOURS,
+            keep_records_days: DAYS,
+            prices: BTreeMap::new(),
         }
     }
 }
@@ -51,6 +85,28 @@ impl AdminConfig {
         if let Some(path) = self.database.expose().strip_prefix(SQLITE) {
             let path = folder.join(path.trim_start_matches("//"));
             self.database = SecretUrl::from(&*format!("{SQLITE}{}", path.display()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn costs_tokens_by_their_kind() {
+        let price = PriceConfig {
+            prompt_per_million: 0.5,
+            completion_per_million: 2.0,
+        };
+        for (prompt_tokens, completion_tokens, millionths) in
+            [(1_000_000, 500_000, 1_500_000.0), (1, 0, 0.5), (0, 0, 0.0)]
+        {
+            let usage = TokenUsage {
+                prompt_tokens,
+                completion_tokens,
+            };
+            assert_eq!(price.millionths(usage), millionths);
         }
     }
 }

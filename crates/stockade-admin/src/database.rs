@@ -14,7 +14,10 @@ use tokio::time;
 use crate::AdminError;
 
 /// The scripts, in order. A released script is never edited; a change is a new script.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_admin.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_admin.sql"),
+    include_str!("../migrations/0002_records.sql"),
+];
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS stockade_admin_migrations (version BIGINT \
     PRIMARY KEY NOT NULL)";

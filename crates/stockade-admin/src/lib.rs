@@ -28,6 +28,8 @@
 //!   not send it. Other machines need TLS.
 //! - Put a [`ContextLayer`](stockade_core::context::ContextLayer) around the router behind a proxy, so
 //!   that logins are counted by the address of the client.
+//! - Records are written in the background. If the database fails, they are kept within a bound and
+//!   then dropped, which the log and the metrics of the journal report; requests are not delayed.
 //!
 //! # See also
 //! - [`stockade`](https://docs.rs/stockade) is the fence that it administers.
@@ -46,13 +48,15 @@ mod error;
 mod id;
 mod page;
 mod permission;
+mod records;
 mod state;
+mod statement;
 #[cfg(test)]
 mod tests;
 mod time;
 
 pub use admin::{Admin, AdminBuilder, AdminStore};
-pub use config::AdminConfig;
+pub use config::{AdminConfig, PriceConfig};
 pub use control::{
     ConfigControl, ControlError, ControlFuture, ModelControl, ModelState, SettingView,
     UpstreamState, WarningView,

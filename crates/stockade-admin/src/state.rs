@@ -10,6 +10,7 @@ use crate::{
     actor::Actor,
     auth::{Auth, Client},
     database::Database,
+    records::Live,
     time::Clock,
 };
 
@@ -22,6 +23,7 @@ pub(crate) struct Parts {
     pub(crate) database: Database,
     pub(crate) clock: Clock,
     pub(crate) auth: Auth,
+    pub(crate) live: Arc<Live>,
     pub(crate) audit: AuditLog,
     pub(crate) models: Option<Arc<dyn ModelControl>>,
     pub(crate) settings: Option<Arc<dyn ConfigControl>>,

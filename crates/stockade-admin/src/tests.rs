@@ -2,4 +2,5 @@
 
 mod auth;
 mod conformance;
+mod records;
 pub(crate) mod support;

@@ -152,7 +152,7 @@ mod tests {
             let is_public = route.access == Access::Public;
             assert_eq!(operation["security"] == json!([]), is_public, "{id}");
         }
-        assert!(ids.contains("get_permissions"));
+        assert!(ids.contains("get_keys_id_usage"));
         assert_eq!(undefined(&document, &document), Vec::<String>::new());
     }
 
