@@ -3,12 +3,15 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use axum::Router;
+use stockade_abuse::Detector;
 use stockade_audit::{AuditLog, Journal, Overflow};
+use stockade_key_auth::KeyStore;
 
 use crate::{
     AdminConfig, AdminError, ConfigControl, ModelControl, api,
     auth::{self, Auth},
     database::Database,
+    keys::KeyDirectory,
     records::{Live, RecordSink},
     state::{AdminState, Parts},
     time::Clock,
@@ -70,6 +73,8 @@ pub struct Admin(AdminState);
 pub struct AdminBuilder {
     store: AdminStore,
     audit: AuditLog,
+    keys: Option<Arc<dyn KeyStore>>,
+    detector: Option<Detector>,
     models: Option<Arc<dyn ModelControl>>,
     settings: Option<Arc<dyn ConfigControl>>,
     clock: Clock,
@@ -81,6 +86,8 @@ impl Admin {
         AdminBuilder {
             store,
             audit,
+            keys: None,
+            detector: None,
             models: None,
             settings: None,
             clock: Clock::default(),
@@ -114,6 +121,20 @@ impl Admin {
 }
 
 impl AdminBuilder {
+    /// The keys to administer.
+    #[must_use]
+    pub fn keys(mut self, keys: Arc<dyn KeyStore>) -> Self {
+        self.keys = Some(keys);
+        self
+    }
+
+    /// The bans to administer.
+    #[must_use]
+    pub fn detector(mut self, detector: Detector) -> Self {
+        self.detector = Some(detector);
+        self
+    }
+
     /// The models to show and control.
     #[must_use]
     pub fn models(mut self, models: impl ModelControl) -> Self {
@@ -143,6 +164,8 @@ impl AdminBuilder {
             auth: Auth::default(),
             live: self.store.live,
             audit: self.audit,
+            keys: self.keys.map(KeyDirectory::new),
+            detector: self.detector,
             models: self.models,
             settings: self.settings,
         })))

@@ -2,10 +2,13 @@
 
 mod answer;
 mod audit;
+mod bans;
 mod config;
 mod etag;
 pub(crate) mod idempotency;
 pub(crate) mod json;
+pub(crate) mod keys;
+mod live;
 mod models;
 pub(crate) mod openapi;
 mod operation;
@@ -39,7 +42,10 @@ pub(crate) fn routes() -> Routes {
     let routes = tokens::add(routes);
     let routes = users::add(routes);
     let routes = roles::add(routes);
+    let routes = keys::add(routes);
+    let routes = bans::add(routes);
     let routes = usage::add(routes);
+    let routes = live::add(routes);
     let routes = audit::add(routes);
     let routes = config::add(routes);
     let routes = openapi::add(routes);

@@ -1,4 +1,5 @@
-//! Administration of Stockade: an axum router with an API for users and what they administer.
+//! Administration of Stockade: an axum router with an API for keys, bans, usage, audit
+//! records and users.
 //!
 //! ```sh
 //! cargo add stockade-admin
@@ -17,7 +18,8 @@
 //! 5. Failed logins are delayed by network and by user name. A user who has logged in from a network
 //!    before is not delayed by failures elsewhere.
 //! 6. Every change is a [`SecurityEvent`](stockade_audit::SecurityEvent) with its user, and what was
-//!    there before and after. Responses contain neither secrets nor hashes.
+//!    there before and after. Responses contain neither secrets nor hashes; the secret of a key is
+//!    in the response that creates it, and nowhere else.
 //!
 //! # Deployment notes
 //! - One process needs no other one: the database is a SQLite file. Several processes share
@@ -46,6 +48,7 @@ mod control;
 mod database;
 mod error;
 mod id;
+mod keys;
 mod page;
 mod permission;
 mod records;

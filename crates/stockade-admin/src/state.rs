@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use stockade_abuse::Detector;
 use stockade_audit::{AuditLog, SecurityEvent};
 use stockade_core::{client::ClientIp, context::RequestId};
 
@@ -10,6 +11,7 @@ use crate::{
     actor::Actor,
     auth::{Auth, Client},
     database::Database,
+    keys::KeyDirectory,
     records::Live,
     time::Clock,
 };
@@ -25,6 +27,10 @@ pub(crate) struct Parts {
     pub(crate) auth: Auth,
     pub(crate) live: Arc<Live>,
     pub(crate) audit: AuditLog,
+    /// `None` if the program has no keys.
+    pub(crate) keys: Option<KeyDirectory>,
+    /// `None` if the program has no bans.
+    pub(crate) detector: Option<Detector>,
     pub(crate) models: Option<Arc<dyn ModelControl>>,
     pub(crate) settings: Option<Arc<dyn ConfigControl>>,
 }

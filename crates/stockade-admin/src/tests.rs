@@ -1,6 +1,11 @@
 //! Tests of the API with its real router, database and stores.
 
+mod audit;
 mod auth;
+mod bans;
 mod conformance;
+mod key_changes;
+mod keys;
 mod records;
 pub(crate) mod support;
+mod usage;

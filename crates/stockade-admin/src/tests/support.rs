@@ -1,5 +1,7 @@
 //! An administration with an actor, and its requests.
 
+use std::sync::Arc;
+
 use axum::{
     Router,
     body::{Body, to_bytes},
@@ -11,7 +13,9 @@ use http::{
     header::{CONTENT_TYPE, HOST},
 };
 use serde_json::Value;
+use stockade_abuse::{AbusePolicy, Detector};
 use stockade_audit::{AuditLog, Journal, Overflow, WriterSink};
+use stockade_key_auth::{KeyStore, MemoryKeyStore};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
@@ -25,6 +29,7 @@ use crate::{
 pub(super) struct App {
     router: Router,
     pub(super) admin: Admin,
+    pub(super) detector: Detector,
     pub(super) audit: AuditLog,
     _folder: TempDir,
 }
@@ -44,25 +49,46 @@ pub(super) struct Answer {
 
 impl App {
     pub(super) async fn new() -> Self {
+        Self::with(Arc::new(MemoryKeyStore::new())).await
+    }
+
+    pub(super) async fn with(keys: Arc<dyn KeyStore>) -> Self {
+        Self::start(keys, |_| {}).await
+    }
+
+    pub(super) async fn configured(change: impl FnOnce(&mut AdminConfig)) -> Self {
+        Self::start(Arc::new(MemoryKeyStore::new()), change).await
+    }
+
+    pub(super) async fn start(
+        keys: Arc<dyn KeyStore>,
+        change: impl FnOnce(&mut AdminConfig),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let price = PriceConfig {
             prompt_per_million: 1.0,
             completion_per_million: 2.0,
         };
-        let config = AdminConfig {
+        let mut config = AdminConfig {
             database: database(&folder).await.as_str().into(),
             prices: [("priced".to_owned(), price)].into(),
             ..AdminConfig::default()
         };
+        change(&mut config);
         let store = AdminStore::open(config).await.unwrap();
         let sink = WriterSink::new(std::io::sink());
         let journal = Journal::builder(sink, Overflow::DropAndCount);
         let audit = AuditLog::new(journal.start().unwrap());
         let audit = audit.copy(store.journal().unwrap());
-        let admin = Admin::builder(store, audit.clone()).build();
+        let detector = Detector::new(AbusePolicy::new());
+        let admin = Admin::builder(store, audit.clone())
+            .keys(keys)
+            .detector(detector.clone())
+            .build();
         Self {
             router: admin.router(),
             admin,
+            detector,
             audit,
             _folder: folder,
         }

@@ -1,6 +1,10 @@
 //! The descriptions of the arguments and results of handlers.
 
-use axum::{Extension, Json, extract::State, response::NoContent};
+use axum::{
+    Extension, Json,
+    extract::State,
+    response::{NoContent, Sse},
+};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Input, Operation, Output};
@@ -122,5 +126,11 @@ impl Output for Accepted {
 impl Output for NoContent {
     fn describe(operation: &mut Operation) {
         operation.empty(204);
+    }
+}
+
+impl<S> Output for Sse<S> {
+    fn describe(operation: &mut Operation) {
+        operation.text(200, &["text/event-stream"]);
     }
 }

@@ -22,6 +22,7 @@ use http::{
 };
 use serde_json::{Value, json};
 use stockade_audit::{AuditLog, Batch, Journal, Overflow, Sink};
+use stockade_key_auth::MemoryKeyStore;
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
@@ -91,6 +92,7 @@ impl Server {
         let audit = AuditLog::new(journal.start().unwrap());
         let store = AdminStore::open(config).await.unwrap();
         let admin = Admin::builder(store, audit.clone())
+            .keys(Arc::new(MemoryKeyStore::new()))
             .clock(Clock::Manual(clock.clone()))
             .build();
         Self {
