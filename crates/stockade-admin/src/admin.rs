@@ -8,8 +8,9 @@ use stockade_audit::{AuditLog, Journal, Overflow};
 use stockade_key_auth::KeyStore;
 
 use crate::{
-    AdminConfig, AdminError, ConfigControl, ModelControl, api,
+    AdminConfig, AdminError, BudgetGuard, BudgetUse, ConfigControl, ModelControl, api,
     auth::{self, Auth},
+    budget::Budgets,
     database::Database,
     keys::KeyDirectory,
     records::{Live, RecordSink},
@@ -26,6 +27,7 @@ const JOURNAL_LINGER: Duration = Duration::from_millis(100);
 pub struct AdminStore {
     config: AdminConfig,
     database: Database,
+    budgets: Budgets,
     live: Arc<Live>,
 }
 
@@ -37,11 +39,48 @@ impl AdminStore {
     /// the URL, which may contain a password.
     pub async fn open(config: AdminConfig) -> Result<Self, AdminError> {
         let database = Database::open(config.database.expose()).await?;
+        let budgets = Budgets::start(database.clone(), config.prices.clone()).await;
+        let budgets = budgets.map_err(|error| {
+            AdminError::new("cannot read the budgets of the administration").with_source(error)
+        })?;
         Ok(Self {
             config,
             database,
+            budgets,
             live: Arc::default(),
         })
+    }
+
+    /// What is used of each budget in its present window.
+    pub fn budget_use(&self) -> Vec<BudgetUse> {
+        self.budgets.list().into_iter().map(BudgetUse::of).collect()
+    }
+
+    /// Whether budgets cannot be written to and read from the database at present.
+    pub fn has_failing_budgets(&self) -> bool {
+        self.budgets.is_failing()
+    }
+
+    /// The budgets.
+    pub(crate) fn budgets(&self) -> &Budgets {
+        &self.budgets
+    }
+
+    /// Writes what was used of the budgets, which happens every second otherwise. Call it before the
+    /// process ends.
+    ///
+    /// # Errors
+    /// When the database is unavailable.
+    pub async fn flush(&self) -> Result<(), AdminError> {
+        self.budgets.exchange().await.map_err(|error| {
+            AdminError::new("cannot write the budgets of the administration").with_source(error)
+        })
+    }
+
+    /// A guard that enforces the budgets, for
+    /// [`FenceBuilder::after_body`](stockade::FenceBuilder::after_body).
+    pub fn budget_guard(&self) -> BudgetGuard {
+        BudgetGuard::new(self.budgets.clone())
     }
 
     pub(crate) fn database(&self) -> &Database {
@@ -164,6 +203,7 @@ impl AdminBuilder {
             auth: Auth::default(),
             live: self.store.live,
             audit: self.audit,
+            budgets: self.store.budgets,
             keys: self.keys.map(KeyDirectory::new),
             detector: self.detector,
             models: self.models,

@@ -3,6 +3,7 @@
 mod answer;
 mod audit;
 mod bans;
+pub(crate) mod budgets;
 mod config;
 mod etag;
 pub(crate) mod idempotency;
@@ -44,6 +45,7 @@ pub(crate) fn routes() -> Routes {
     let routes = roles::add(routes);
     let routes = keys::add(routes);
     let routes = bans::add(routes);
+    let routes = budgets::add(routes);
     let routes = usage::add(routes);
     let routes = live::add(routes);
     let routes = audit::add(routes);

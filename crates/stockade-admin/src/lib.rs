@@ -1,5 +1,5 @@
-//! Administration of Stockade: an axum router with an API for keys, bans, usage, audit
-//! records and users.
+//! Administration of Stockade: an axum router with an API for keys, budgets, bans, usage,
+//! audit records and users.
 //!
 //! ```sh
 //! cargo add stockade-admin
@@ -43,12 +43,15 @@ mod actor;
 mod admin;
 mod api;
 mod auth;
+mod budget;
 mod config;
 mod control;
 mod database;
 mod error;
+mod exchange;
 mod id;
 mod keys;
+mod own_usage;
 mod page;
 mod permission;
 mod records;
@@ -59,10 +62,12 @@ mod tests;
 mod time;
 
 pub use admin::{Admin, AdminBuilder, AdminStore};
+pub use budget::{BudgetGuard, BudgetReservation, BudgetUse};
 pub use config::{AdminConfig, PriceConfig};
 pub use control::{
     ConfigControl, ControlError, ControlFuture, ModelControl, ModelState, SettingView,
     UpstreamState, WarningView,
 };
 pub use error::AdminError;
+pub use own_usage::OwnUsage;
 pub use permission::{Permission, Permissions};

@@ -10,6 +10,7 @@ use crate::{
     AdminConfig, ConfigControl, ModelControl,
     actor::Actor,
     auth::{Auth, Client},
+    budget::Budgets,
     database::Database,
     keys::KeyDirectory,
     records::Live,
@@ -27,6 +28,7 @@ pub(crate) struct Parts {
     pub(crate) auth: Auth,
     pub(crate) live: Arc<Live>,
     pub(crate) audit: AuditLog,
+    pub(crate) budgets: Budgets,
     /// `None` if the program has no keys.
     pub(crate) keys: Option<KeyDirectory>,
     /// `None` if the program has no bans.

@@ -3,6 +3,7 @@
 mod audit;
 mod auth;
 mod bans;
+mod budgets;
 mod conformance;
 mod key_changes;
 mod keys;
