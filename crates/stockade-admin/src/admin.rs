@@ -8,12 +8,14 @@ use stockade_audit::{AuditLog, Journal, Overflow};
 use stockade_key_auth::KeyStore;
 
 use crate::{
-    AdminConfig, AdminError, BudgetGuard, BudgetUse, ConfigControl, ModelControl, api,
+    AdminConfig, AdminError, BudgetGuard, BudgetUse, ConfigControl, ModelControl, RevokedTokens,
+    api,
     auth::{self, Auth},
     budget::Budgets,
     database::Database,
     keys::KeyDirectory,
     records::{Live, RecordSink},
+    revocation,
     state::{AdminState, Parts},
     time::Clock,
 };
@@ -29,6 +31,7 @@ pub struct AdminStore {
     database: Database,
     budgets: Budgets,
     live: Arc<Live>,
+    revocations: Option<RevokedTokens>,
 }
 
 impl AdminStore {
@@ -43,12 +46,27 @@ impl AdminStore {
         let budgets = budgets.map_err(|error| {
             AdminError::new("cannot read the budgets of the administration").with_source(error)
         })?;
+        let revocations = match config.revoke_tokens {
+            true => Some(RevokedTokens::start(database.clone()).await),
+            false => None,
+        };
+        let revocations = revocations
+            .transpose()
+            .map_err(|error| AdminError::new(revocation::UNREADABLE).with_source(error))?;
         Ok(Self {
             config,
             database,
             budgets,
             live: Arc::default(),
+            revocations,
         })
+    }
+
+    /// The revoked tokens, for
+    /// [`FenceBuilder::revocations`](stockade::FenceBuilder::revocations); `None` unless
+    /// [`AdminConfig::revoke_tokens`] is set.
+    pub fn revocations(&self) -> Option<RevokedTokens> {
+        self.revocations.clone()
     }
 
     /// What is used of each budget in its present window.
@@ -204,6 +222,7 @@ impl AdminBuilder {
             live: self.store.live,
             audit: self.audit,
             budgets: self.store.budgets,
+            revocations: self.store.revocations,
             keys: self.keys.map(KeyDirectory::new),
             detector: self.detector,
             models: self.models,

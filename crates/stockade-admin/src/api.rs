@@ -14,6 +14,7 @@ mod models;
 pub(crate) mod openapi;
 mod operation;
 mod password;
+pub(crate) mod revocations;
 mod roles;
 pub(crate) mod routes;
 mod session;
@@ -46,6 +47,7 @@ pub(crate) fn routes() -> Routes {
     let routes = keys::add(routes);
     let routes = bans::add(routes);
     let routes = budgets::add(routes);
+    let routes = revocations::add(routes);
     let routes = usage::add(routes);
     let routes = live::add(routes);
     let routes = audit::add(routes);

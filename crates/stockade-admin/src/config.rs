@@ -30,6 +30,9 @@ pub struct AdminConfig {
     pub session_max_hours: NonZeroU32,
     /// How long records and usage by hour are kept; usage by day is kept for ever.
     pub keep_records_days: NonZeroU32,
+    /// Lets the administration revoke access tokens by their `jti`; tokens without one are refused
+    /// then, because they cannot be revoked.
+    pub revoke_tokens: bool,
     /// The prices of models by name, for the cost of usage.
     pub prices: BTreeMap<String, PriceConfig>,
 }
@@ -72,6 +75,7 @@ impl Default for AdminConfig {
             session_idle_minutes: MINUTES,
             session_max_hours: HOURS,
             keep_records_days: DAYS,
+            revoke_tokens: false,
             prices: BTreeMap::new(),
         }
     }

@@ -55,6 +55,7 @@ mod own_usage;
 mod page;
 mod permission;
 mod records;
+mod revocation;
 mod state;
 mod statement;
 #[cfg(test)]
@@ -71,3 +72,4 @@ pub use control::{
 pub use error::AdminError;
 pub use own_usage::OwnUsage;
 pub use permission::{Permission, Permissions};
+pub use revocation::RevokedTokens;

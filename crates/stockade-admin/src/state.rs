@@ -7,7 +7,7 @@ use stockade_audit::{AuditLog, SecurityEvent};
 use stockade_core::{client::ClientIp, context::RequestId};
 
 use crate::{
-    AdminConfig, ConfigControl, ModelControl,
+    AdminConfig, ConfigControl, ModelControl, RevokedTokens,
     actor::Actor,
     auth::{Auth, Client},
     budget::Budgets,
@@ -29,6 +29,8 @@ pub(crate) struct Parts {
     pub(crate) live: Arc<Live>,
     pub(crate) audit: AuditLog,
     pub(crate) budgets: Budgets,
+    /// `None` unless tokens can be revoked.
+    pub(crate) revocations: Option<RevokedTokens>,
     /// `None` if the program has no keys.
     pub(crate) keys: Option<KeyDirectory>,
     /// `None` if the program has no bans.

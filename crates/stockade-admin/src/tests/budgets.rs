@@ -29,6 +29,7 @@ pub(super) async fn store(url: &str) -> AdminStore {
     let config = AdminConfig {
         database: url.into(),
         prices: [("small".to_owned(), price)].into(),
+        revoke_tokens: true,
         ..AdminConfig::default()
     };
     AdminStore::open(config).await.unwrap()
