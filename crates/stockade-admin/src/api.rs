@@ -6,7 +6,9 @@ mod bans;
 pub(crate) mod budgets;
 mod config;
 mod etag;
+mod export;
 pub(crate) mod idempotency;
+mod import;
 pub(crate) mod json;
 pub(crate) mod keys;
 mod live;
@@ -52,6 +54,8 @@ pub(crate) fn routes() -> Routes {
     let routes = live::add(routes);
     let routes = audit::add(routes);
     let routes = config::add(routes);
+    let routes = export::add(routes);
+    let routes = import::add(routes);
     let routes = openapi::add(routes);
     models::add(routes)
 }

@@ -5,9 +5,12 @@ mod auth;
 mod bans;
 mod budgets;
 mod conformance;
+mod export;
 mod idempotency;
 mod key_changes;
 mod keys;
+#[cfg(feature = "postgres-tests")]
+pub(crate) mod postgres;
 mod records;
 mod revocations;
 pub(crate) mod support;

@@ -34,9 +34,15 @@ pub(super) struct App {
     _folder: TempDir,
 }
 
-/// The URL of a new database.
+/// The URL of a new database: SQLite, or PostgreSQL with the feature `postgres-tests`.
+#[cfg(not(feature = "postgres-tests"))]
 pub(crate) async fn database(folder: &TempDir) -> String {
     format!("sqlite:{}/admin.db", folder.path().display())
+}
+
+#[cfg(feature = "postgres-tests")]
+pub(crate) async fn database(_: &TempDir) -> String {
+    super::postgres::database().await
 }
 
 /// A response.
