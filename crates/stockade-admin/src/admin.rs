@@ -10,7 +10,10 @@ use stockade_key_auth::KeyStore;
 use crate::{
     AdminConfig, AdminError, BudgetGuard, BudgetUse, ConfigControl, ModelControl, RevokedTokens,
     api,
-    auth::{self, Auth},
+    auth::{
+        self, Auth,
+        oidc::{self, Oidc},
+    },
     budget::Budgets,
     database::Database,
     keys::KeyDirectory,
@@ -32,6 +35,7 @@ pub struct AdminStore {
     budgets: Budgets,
     live: Arc<Live>,
     revocations: Option<RevokedTokens>,
+    oidc: Option<Oidc>,
 }
 
 impl AdminStore {
@@ -39,8 +43,10 @@ impl AdminStore {
     ///
     /// # Errors
     /// When the database cannot be opened, or belongs to a newer release. Errors do not contain
-    /// the URL, which may contain a password.
+    /// the URL, which may contain a password. When the secret of `admin.oidc` cannot be read; the
+    /// identity provider is not contacted before the first login.
     pub async fn open(config: AdminConfig) -> Result<Self, AdminError> {
+        let oidc = config.oidc.clone().map(Oidc::new).transpose()?;
         let database = Database::open(config.database.expose()).await?;
         let budgets = Budgets::start(database.clone(), config.prices.clone()).await;
         let budgets = budgets.map_err(|error| {
@@ -59,6 +65,7 @@ impl AdminStore {
             budgets,
             live: Arc::default(),
             revocations,
+            oidc,
         })
     }
 
@@ -158,7 +165,11 @@ impl Admin {
     /// of axum's `ConnectInfo<SocketAddr>`.
     pub fn router(&self) -> Router {
         let api = auth::authenticated(api::router(self.0.clone()), &self.0);
-        let router = Router::new().nest_service("/admin/v1", api);
+        let mut router = Router::new().nest_service("/admin/v1", api);
+        if self.0.0.oidc.is_some() {
+            let oidc = auth::authenticated(oidc::router(self.0.clone()), &self.0);
+            router = router.nest_service("/admin/oidc", oidc);
+        }
         auth::protected(router, &self.0)
     }
 
@@ -219,6 +230,7 @@ impl AdminBuilder {
             database: self.store.database,
             clock: self.clock,
             auth: Auth::default(),
+            oidc: self.store.oidc,
             live: self.store.live,
             audit: self.audit,
             budgets: self.store.budgets,

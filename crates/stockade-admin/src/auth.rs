@@ -11,6 +11,7 @@ mod cookie;
 mod host;
 mod known_networks;
 mod login;
+pub(crate) mod oidc;
 mod password;
 pub(crate) mod role;
 pub(crate) mod session;

@@ -1,5 +1,7 @@
 //! The settings of the administration.
 
+mod oidc;
+
 use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
@@ -10,6 +12,8 @@ use std::{
 use serde::Deserialize;
 use stockade::SecretUrl;
 use stockade_core::llm::TokenUsage;
+
+pub use oidc::{OidcConfig, OidcUrl};
 
 /// `[admin]`: the administration.
 #[derive(Clone, Debug, Deserialize)]
@@ -35,6 +39,8 @@ pub struct AdminConfig {
     pub revoke_tokens: bool,
     /// The prices of models by name, for the cost of usage.
     pub prices: BTreeMap<String, PriceConfig>,
+    /// Logins at an OpenID Connect provider.
+    pub oidc: Option<OidcConfig>,
 }
 
 /// The price of a model.
@@ -77,18 +83,22 @@ impl Default for AdminConfig {
             keep_records_days: DAYS,
             revoke_tokens: false,
             prices: BTreeMap::new(),
+            oidc: None,
         }
     }
 }
 
 impl AdminConfig {
-    /// Resolves the path of a SQLite file against this folder.
+    /// Resolves the paths of a SQLite file and of the secret against this folder.
     pub fn resolve_paths(&mut self, folder: &Path) {
         const SQLITE: &str = "sqlite:";
 
         if let Some(path) = self.database.expose().strip_prefix(SQLITE) {
             let path = folder.join(path.trim_start_matches("//"));
             self.database = SecretUrl::from(&*format!("{SQLITE}{}", path.display()));
+        }
+        if let Some(oidc) = &mut self.oidc {
+            oidc.resolve_paths(folder);
         }
     }
 }

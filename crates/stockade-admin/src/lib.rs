@@ -64,7 +64,7 @@ mod time;
 
 pub use admin::{Admin, AdminBuilder, AdminStore};
 pub use budget::{BudgetGuard, BudgetReservation, BudgetUse};
-pub use config::{AdminConfig, PriceConfig};
+pub use config::{AdminConfig, OidcConfig, OidcUrl, PriceConfig};
 pub use control::{
     ConfigControl, ControlError, ControlFuture, ModelControl, ModelState, SettingView,
     UpstreamState, WarningView,

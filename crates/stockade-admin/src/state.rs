@@ -9,7 +9,7 @@ use stockade_core::{client::ClientIp, context::RequestId};
 use crate::{
     AdminConfig, ConfigControl, ModelControl, RevokedTokens,
     actor::Actor,
-    auth::{Auth, Client},
+    auth::{Auth, Client, oidc::Oidc},
     budget::Budgets,
     database::Database,
     keys::KeyDirectory,
@@ -26,6 +26,8 @@ pub(crate) struct Parts {
     pub(crate) database: Database,
     pub(crate) clock: Clock,
     pub(crate) auth: Auth,
+    /// `None` unless users can log in at an identity provider.
+    pub(crate) oidc: Option<Oidc>,
     pub(crate) live: Arc<Live>,
     pub(crate) audit: AuditLog,
     pub(crate) budgets: Budgets,

@@ -17,11 +17,22 @@ struct StatusView {
     /// Whether the first user must be created.
     setup_required: bool,
     version: &'static str,
+    oidc: Vec<ProviderView>,
+}
+
+/// An identity provider.
+#[derive(Debug, Serialize, ToSchema)]
+struct ProviderView {
+    name: String,
 }
 
 async fn status(State(state): State<AdminState>) -> ApiResult<Json<StatusView>> {
+    let oidc = state.0.oidc.iter().map(|oidc| ProviderView {
+        name: oidc.name().to_owned(),
+    });
     Ok(Json(StatusView {
         setup_required: setup::is_required(&state).await?,
         version: env!("CARGO_PKG_VERSION"),
+        oidc: oidc.collect(),
     }))
 }

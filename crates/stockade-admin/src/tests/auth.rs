@@ -5,6 +5,7 @@ mod cookies;
 mod cross_site;
 mod events;
 mod login;
+mod oidc;
 mod password;
 mod server;
 mod setup;
