@@ -8,13 +8,15 @@ use stockade_audit::{AuditLog, Journal, Overflow};
 use stockade_key_auth::KeyStore;
 
 use crate::{
-    AdminConfig, AdminError, BudgetGuard, BudgetUse, ConfigControl, ModelControl, RevokedTokens,
-    api,
+    AdminConfig, AdminError, BudgetGuard, BudgetUse, Compatibility, ConfigControl, ModelControl,
+    RevokedTokens, api,
     auth::{
         self, Auth,
         oidc::{self, Oidc},
     },
     budget::Budgets,
+    compat::{self, inferno::AccessTokens},
+    config::compatibility,
     database::Database,
     keys::KeyDirectory,
     records::{Live, RecordSink},
@@ -36,6 +38,7 @@ pub struct AdminStore {
     live: Arc<Live>,
     revocations: Option<RevokedTokens>,
     oidc: Option<Oidc>,
+    access_tokens: Option<AccessTokens>,
 }
 
 impl AdminStore {
@@ -44,8 +47,11 @@ impl AdminStore {
     /// # Errors
     /// When the database cannot be opened, or belongs to a newer release. Errors do not contain
     /// the URL, which may contain a password. When the secret of `admin.oidc` cannot be read; the
-    /// identity provider is not contacted before the first login.
+    /// identity provider is not contacted before the first login. When
+    /// [`AdminConfig::compatibility`] has a system without effect.
     pub async fn open(config: AdminConfig) -> Result<Self, AdminError> {
+        compatibility::check(&config.compatibility)
+            .map_err(|text| AdminError::new(format!("admin.compatibility: {text}")))?;
         let oidc = config.oidc.clone().map(Oidc::new).transpose()?;
         let database = Database::open(config.database.expose()).await?;
         let budgets = Budgets::start(database.clone(), config.prices.clone()).await;
@@ -59,6 +65,10 @@ impl AdminStore {
         let revocations = revocations
             .transpose()
             .map_err(|error| AdminError::new(revocation::UNREADABLE).with_source(error))?;
+        let access_tokens = match config.compatibility.contains(&Compatibility::Inferno) {
+            true => Some(AccessTokens::open(&database).await?),
+            false => None,
+        };
         Ok(Self {
             config,
             database,
@@ -66,6 +76,7 @@ impl AdminStore {
             live: Arc::default(),
             revocations,
             oidc,
+            access_tokens,
         })
     }
 
@@ -158,7 +169,7 @@ impl Admin {
         }
     }
 
-    /// The API under `/admin/v1`.
+    /// The API under `/admin/v1`, and the routes of [`AdminConfig::compatibility`].
     ///
     /// Logins are throttled by the address of the client: that of a
     /// [`ContextLayer`](stockade_core::context::ContextLayer) around this router, or else that
@@ -170,7 +181,7 @@ impl Admin {
             let oidc = auth::authenticated(oidc::router(self.0.clone()), &self.0);
             router = router.nest_service("/admin/oidc", oidc);
         }
-        auth::protected(router, &self.0)
+        auth::protected(compat::mount(router, &self.0), &self.0)
     }
 
     #[cfg(test)]
@@ -231,6 +242,7 @@ impl AdminBuilder {
             clock: self.clock,
             auth: Auth::default(),
             oidc: self.store.oidc,
+            access_tokens: self.store.access_tokens,
             live: self.store.live,
             audit: self.audit,
             budgets: self.store.budgets,

@@ -86,7 +86,7 @@ async fn permissions(actor: Actor) -> Json<PermissionsView> {
 }
 
 /// Keeps responses out of all caches, also that of the browser's history.
-async fn no_store(mut response: Response) -> Response {
+pub(crate) async fn no_store(mut response: Response) -> Response {
     let headers = response.headers_mut();
     let value = HeaderValue::from_static("no-store");
     headers.entry(CACHE_CONTROL).or_insert(value);

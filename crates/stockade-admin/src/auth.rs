@@ -48,6 +48,12 @@ pub(crate) fn authenticated(api: Router, state: &AdminState) -> Router {
     api.layer(middleware::from_fn_with_state(state.clone(), authenticate))
 }
 
+/// Authenticates requests by a bearer credential only, never by a cookie.
+pub(crate) fn authenticated_by_bearer(routes: Router, state: &AdminState) -> Router {
+    let authenticate = authenticate::authenticate_bearer;
+    routes.layer(middleware::from_fn_with_state(state.clone(), authenticate))
+}
+
 /// Refuses requests of other sites and to unknown hosts.
 pub(crate) fn protected(router: Router, state: &AdminState) -> Router {
     let refuse = |_: ProtectionError| {

@@ -1,5 +1,6 @@
 //! The settings of the administration.
 
+pub(crate) mod compatibility;
 mod oidc;
 
 use std::{
@@ -13,6 +14,7 @@ use serde::Deserialize;
 use stockade::SecretUrl;
 use stockade_core::llm::TokenUsage;
 
+pub use compatibility::{Compatibility, UnknownCompatibility};
 pub use oidc::{OidcConfig, OidcUrl};
 
 /// `[admin]`: the administration.
@@ -41,6 +43,9 @@ pub struct AdminConfig {
     pub prices: BTreeMap<String, PriceConfig>,
     /// Logins at an OpenID Connect provider.
     pub oidc: Option<OidcConfig>,
+    /// The older systems whose routes are served; none by default.
+    #[serde(deserialize_with = "compatibility::list")]
+    pub compatibility: Vec<Compatibility>,
 }
 
 /// The price of a model.
@@ -84,6 +89,7 @@ impl Default for AdminConfig {
             revoke_tokens: false,
             prices: BTreeMap::new(),
             oidc: None,
+            compatibility: Vec::new(),
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::AdminError;
 const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_admin.sql"),
     include_str!("../migrations/0002_records.sql"),
+    include_str!("../migrations/0003_compatibility.sql"),
 ];
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS stockade_admin_migrations (version BIGINT \

@@ -30,6 +30,7 @@
 //!   not send it. Other machines need TLS.
 //! - Put a [`ContextLayer`](stockade_core::context::ContextLayer) around the router behind a proxy, so
 //!   that logins are counted by the address of the client.
+//! - Clients of Inferno, SOLLOL, Cortex and Holo are served with [`AdminConfig::compatibility`].
 //! - Records are written in the background. If the database fails, they are kept within a bound and
 //!   then dropped, which the log and the metrics of the journal report; requests are not delayed.
 //!
@@ -37,13 +38,13 @@
 //! - [`stockade`](https://docs.rs/stockade) is the fence that it administers.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
-#![allow(dead_code, unused_imports, reason = "the parts that use it follow")]
 
 mod actor;
 mod admin;
 mod api;
 mod auth;
 mod budget;
+mod compat;
 mod config;
 mod control;
 mod database;
@@ -64,7 +65,9 @@ mod time;
 
 pub use admin::{Admin, AdminBuilder, AdminStore};
 pub use budget::{BudgetGuard, BudgetReservation, BudgetUse};
-pub use config::{AdminConfig, OidcConfig, OidcUrl, PriceConfig};
+pub use config::{
+    AdminConfig, Compatibility, OidcConfig, OidcUrl, PriceConfig, UnknownCompatibility,
+};
 pub use control::{
     ConfigControl, ControlError, ControlFuture, ModelControl, ModelState, SettingView,
     UpstreamState, WarningView,

@@ -11,6 +11,7 @@ use crate::{
     actor::Actor,
     auth::{Auth, Client, oidc::Oidc},
     budget::Budgets,
+    compat::inferno::AccessTokens,
     database::Database,
     keys::KeyDirectory,
     records::Live,
@@ -28,6 +29,8 @@ pub(crate) struct Parts {
     pub(crate) auth: Auth,
     /// `None` unless users can log in at an identity provider.
     pub(crate) oidc: Option<Oidc>,
+    /// `None` unless clients of Inferno can log in.
+    pub(crate) access_tokens: Option<AccessTokens>,
     pub(crate) live: Arc<Live>,
     pub(crate) audit: AuditLog,
     pub(crate) budgets: Budgets,

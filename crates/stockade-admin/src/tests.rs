@@ -4,6 +4,7 @@ mod audit;
 mod auth;
 mod bans;
 mod budgets;
+mod compat;
 mod conformance;
 mod export;
 mod idempotency;

@@ -1,6 +1,6 @@
 //! The OpenAPI description of all routes, made of their table.
 
-use axum::Json;
+use axum::{Json, extract::State};
 use http::Method;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -10,7 +10,7 @@ use super::{
     operation::Operation,
     routes::{Access, Route, Routes},
 };
-use crate::error::ErrorResponse;
+use crate::{compat, error::ErrorResponse, state::AdminState};
 
 /// The name of the schema of errors.
 const ERROR: &str = "Error";
@@ -24,8 +24,12 @@ pub(super) fn add(routes: Routes) -> Routes {
 #[schema(value_type = Object)]
 struct Document(Value);
 
-async fn show() -> Json<Document> {
-    Json(Document(document(super::routes().table())))
+async fn show(State(state): State<AdminState>) -> Json<Document> {
+    let mut document = document(super::routes().table());
+    if let Some(paths) = document["paths"].as_object_mut() {
+        compat::openapi::add(paths, &state.0.config.compatibility);
+    }
+    Json(Document(document))
 }
 
 /// The description of the table.
@@ -59,7 +63,7 @@ pub(super) fn document(table: &[Route]) -> Value {
     })
 }
 
-fn operation(route: &Route, described: Operation) -> Value {
+pub(crate) fn operation(route: &Route, described: Operation) -> Value {
     let is_safe = route.method == Method::GET;
     let security = match route.access {
         Access::Public => json!([]),

@@ -11,6 +11,7 @@ use http::{HeaderMap, Method, header::AUTHORIZATION};
 use super::{SessionCookie, client, session, session::Lifetime, token, user};
 use crate::{
     actor::{Actor, ActorCredential, CsrfTokenMissing},
+    compat::inferno,
     error::{ApiError, ApiResult},
     state::AdminState,
 };
@@ -44,6 +45,28 @@ pub(super) async fn authenticate(
                 parts.extensions.insert(actor);
                 parts.extensions.insert(session);
             }
+        }
+    }
+    Ok(next.run(Request::from_parts(parts, body)).await)
+}
+
+/// Adds the [`Actor`] to the extensions of a request with a valid token, or a valid access token of
+/// a session. Cookies have no effect.
+pub(super) async fn authenticate_bearer(
+    State(state): State<AdminState>,
+    request: Request,
+    next: Next,
+) -> ApiResult<Response> {
+    let (mut parts, body) = request.into_parts();
+    client::identify(&mut parts.extensions);
+    let now = state.now();
+    if let Some(secret) = bearer(&parts.headers)? {
+        let actor = match inferno::find_session(&state, secret, now).await? {
+            Some(session) => by_session(&state, &session).await?,
+            None => by_token(&state, secret, now).await?,
+        };
+        if let Some(actor) = actor {
+            parts.extensions.insert(actor);
         }
     }
     Ok(next.run(Request::from_parts(parts, body)).await)

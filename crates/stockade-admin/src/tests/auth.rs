@@ -4,6 +4,7 @@ mod access;
 mod cookies;
 mod cross_site;
 mod events;
+mod inferno;
 mod login;
 mod oidc;
 mod password;
