@@ -23,6 +23,7 @@ use crate::{
     revocation,
     state::{AdminState, Parts},
     time::Clock,
+    web,
 };
 
 /// How long records are collected for one transaction.
@@ -152,6 +153,7 @@ pub struct AdminBuilder {
     detector: Option<Detector>,
     models: Option<Arc<dyn ModelControl>>,
     settings: Option<Arc<dyn ConfigControl>>,
+    gateway_url: Option<String>,
     clock: Clock,
 }
 
@@ -165,18 +167,22 @@ impl Admin {
             detector: None,
             models: None,
             settings: None,
+            gateway_url: None,
             clock: Clock::default(),
         }
     }
 
-    /// The API under `/admin/v1`, and the routes of [`AdminConfig::compatibility`].
+    /// The API under `/admin/v1`, the page under `/admin/`, and the routes of
+    /// [`AdminConfig::compatibility`].
     ///
     /// Logins are throttled by the address of the client: that of a
     /// [`ContextLayer`](stockade_core::context::ContextLayer) around this router, or else that
     /// of axum's `ConnectInfo<SocketAddr>`.
     pub fn router(&self) -> Router {
         let api = auth::authenticated(api::router(self.0.clone()), &self.0);
-        let mut router = Router::new().nest_service("/admin/v1", api);
+        let page = web::router(self.0.0.gateway_url.as_deref());
+        // As services, so that unknown paths of the API do not match those of the page.
+        let mut router = page.nest_service("/admin/v1", api);
         if self.0.0.oidc.is_some() {
             let oidc = auth::authenticated(oidc::router(self.0.clone()), &self.0);
             router = router.nest_service("/admin/oidc", oidc);
@@ -228,6 +234,16 @@ impl AdminBuilder {
         self
     }
 
+    /// The URL under which clients call the guarded API, without `/v1`, such as
+    /// `http://127.0.0.1:8000`. The playground of the page sends its requests there; by default,
+    /// to the origin of the page. Another origin must allow that of the page with
+    /// `cors.allow_origins`.
+    #[must_use]
+    pub fn gateway_url(mut self, url: impl Into<String>) -> Self {
+        self.gateway_url = Some(url.into());
+        self
+    }
+
     #[cfg(test)]
     pub(crate) fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
@@ -251,6 +267,7 @@ impl AdminBuilder {
             detector: self.detector,
             models: self.models,
             settings: self.settings,
+            gateway_url: self.gateway_url,
         })))
     }
 }

@@ -1,5 +1,5 @@
-//! Administration of Stockade: an axum router with an API for keys, budgets, bans, usage,
-//! audit records and users.
+//! Administration of Stockade: an axum router with an API and a web page for keys, budgets, bans,
+//! usage, audit records and users.
 //!
 //! ```sh
 //! cargo add stockade-admin
@@ -20,6 +20,7 @@
 //! 6. Every change is a [`SecurityEvent`](stockade_audit::SecurityEvent) with its user, and what was
 //!    there before and after. Responses contain neither secrets nor hashes; the secret of a key is
 //!    in the response that creates it, and nowhere else.
+//! 7. The page loads nothing from other hosts, has no inline code, and shows all texts as text.
 //!
 //! # Deployment notes
 //! - One process needs no other one: the database is a SQLite file. Several processes share
@@ -34,8 +35,111 @@
 //! - Records are written in the background. If the database fails, they are kept within a bound and
 //!   then dropped, which the log and the metrics of the journal report; requests are not delayed.
 //!
+//! # Examples
+//! ```toml
+//! [dependencies]
+//! axum = "0.8"
+//! http = "1"
+//! stockade = { version = "0.1", features = ["sqlite"] }
+//! stockade-admin = "0.1"
+//! stockade-audit = "0.1"
+//! tempfile = "3"
+//! tokio = { version = "1", features = ["macros", "net", "rt-multi-thread"] }
+//! tower = { version = "0.5", features = ["util"] }
+//! ```
+//!
+//! The page is public, and the API is not:
+//!
+//! ```
+//! use axum::body::Body;
+//! use http::{Request, StatusCode};
+//! use stockade_admin::{Admin, AdminConfig, AdminStore};
+//! use stockade_audit::{AuditLog, Journal, Overflow, WriterSink};
+//! use tower::ServiceExt;
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let folder = tempfile::tempdir()?;
+//!     let mut config = AdminConfig::default();
+//!     let database = format!("sqlite:{}/admin.db", folder.path().display());
+//!     config.database = database.as_str().into();
+//!     let store = AdminStore::open(config).await?;
+//!     let sink = WriterSink::new(std::io::sink());
+//!     let log = AuditLog::new(Journal::builder(sink, Overflow::DropAndCount).start()?);
+//!     let admin = Admin::builder(store, log).build();
+//!     // For the first user; `http://localhost:8001/admin/#setup=TOKEN`.
+//!     assert!(admin.setup_token().await?.is_some());
+//!
+//!     let get = |path| Request::get(path).header("host", "localhost:8001").body(Body::empty());
+//!     let page = admin.router().oneshot(get("/admin/")?).await?;
+//!     assert_eq!(page.status(), StatusCode::OK);
+//!     let keys = admin.router().oneshot(get("/admin/v1/keys")?).await?;
+//!     assert_eq!(keys.status(), StatusCode::UNAUTHORIZED);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Together with an API and its fence, whose keys, bans, records and budgets it administers:
+//!
+//! ```toml
+//! # stockade.toml
+//! [auth]
+//! keys_file = "keys.yaml"
+//!
+//! [[routes]]
+//! path = "/v1/chat/completions"
+//! methods = "POST"
+//! access = "chat:write"
+//! ```
+//!
+//! ```no_run
+//! use std::net::SocketAddr;
+//!
+//! use axum::{Router, routing::post};
+//! use stockade::{Config, Environment, Fence};
+//! use stockade_admin::{Admin, AdminConfig, AdminStore};
+//! use tokio::net::TcpListener;
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let store = AdminStore::open(AdminConfig::default()).await?;
+//!     let config = Config::read("stockade.toml", &Environment::from_process())?;
+//!     let fence = Fence::builder(&config)
+//!         .copy_records(store.journal()?)
+//!         .after_body(store.budget_guard())
+//!         .build()
+//!         .await?;
+//!     let mut admin =
+//!         Admin::builder(store, fence.audit().clone()).keys(fence.key_store().clone());
+//!     if let Some(detector) = fence.detector() {
+//!         admin = admin.detector(detector.clone());
+//!     }
+//!     let admin = admin.build();
+//!     if let Some(token) = admin.setup_token().await? {
+//!         println!("http://localhost:8001/admin/#setup={token}");
+//!     }
+//!
+//!     let app = Router::new()
+//!         .route("/v1/chat/completions", post(async || "an answer"))
+//!         .layer(fence.layer());
+//!     // Both limit by address, so they need the address of the peer.
+//!     let app = app.into_make_service_with_connect_info::<SocketAddr>();
+//!     let page = admin.router().into_make_service_with_connect_info::<SocketAddr>();
+//!     let listener = TcpListener::bind("127.0.0.1:8000").await?;
+//!     let own_listener = TcpListener::bind("127.0.0.1:8001").await?;
+//!     tokio::try_join!(
+//!         axum::serve(listener, app).into_future(),
+//!         axum::serve(own_listener, page).into_future(),
+//!     )?;
+//!     Ok(())
+//! }
+//! ```
+//!
 //! # See also
+//! - [Administration](https://github.com/stockade-rs/stockade/blob/main/docs/src/admin.md) in the
+//!   book.
 //! - [`stockade`](https://docs.rs/stockade) is the fence that it administers.
+//! - [`stockade-server`](https://docs.rs/stockade-server) serves it with `[admin]`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -62,6 +166,7 @@ mod statement;
 #[cfg(test)]
 mod tests;
 mod time;
+mod web;
 
 pub use admin::{Admin, AdminBuilder, AdminStore};
 pub use budget::{BudgetGuard, BudgetReservation, BudgetUse};

@@ -42,6 +42,8 @@ pub(crate) struct Parts {
     pub(crate) detector: Option<Detector>,
     pub(crate) models: Option<Arc<dyn ModelControl>>,
     pub(crate) settings: Option<Arc<dyn ConfigControl>>,
+    /// The URL that the playground calls.
+    pub(crate) gateway_url: Option<String>,
 }
 
 impl AdminState {

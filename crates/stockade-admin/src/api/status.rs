@@ -18,6 +18,8 @@ struct StatusView {
     setup_required: bool,
     version: &'static str,
     oidc: Vec<ProviderView>,
+    /// The URL that the playground calls; `null` for the origin of the page.
+    gateway_url: Option<String>,
 }
 
 /// An identity provider.
@@ -34,5 +36,6 @@ async fn status(State(state): State<AdminState>) -> ApiResult<Json<StatusView>> 
         setup_required: setup::is_required(&state).await?,
         version: env!("CARGO_PKG_VERSION"),
         oidc: oidc.collect(),
+        gateway_url: state.0.gateway_url.clone(),
     }))
 }
