@@ -25,7 +25,7 @@ impl TokenCommand {
         match self {
             Self::Issue(issue) => issue.run(),
             Self::Inspect(inspect) => inspect.run().await,
-            Self::Revoke(revoke) => revoke.run(),
+            Self::Revoke(revoke) => revoke.run().await,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `token issue`, `token inspect` and `token revoke`.
 
 use serde_json::json;
+use stockade_jwt::RevocationStore as _;
 
 use crate::sandbox::Sandbox;
 
@@ -177,6 +178,20 @@ fn writes_only_the_token_to_standard_output() {
 }
 
 // FS10
+#[test]
+fn revokes_a_token_in_the_database_of_an_administration() {
+    let sandbox = sandbox();
+    let output = sandbox.run_ok("token revoke u3kF --database sqlite:admin.db --until 15m");
+    assert!(output.stderr.contains("Revoked until"), "{}", output.stderr);
+    let url = format!("sqlite:{}", sandbox.path("admin.db").display());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let status = runtime.block_on(async {
+        let tokens = stockade_admin::RevokedTokens::open(&url).await.unwrap();
+        ["u3kF", "other"].map(|id| format!("{:?}", tokens.status(id)))
+    });
+    assert_eq!(status, ["Revoked", "NotRevoked"]);
+}
+
 #[test]
 fn the_printed_command_revokes_the_token() {
     let sandbox = sandbox();
