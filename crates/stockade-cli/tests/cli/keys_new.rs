@@ -142,3 +142,31 @@ fn reports_a_key_that_cannot_be_shown() {
         .unwrap();
     crate::sandbox::CommandOutput::from(output).assert_failed(1, "stockade keys rotate a");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_leaves_the_key_file_unchanged() {
+    let sandbox = Sandbox::new();
+    sandbox.run_ok("keys new --id a --expires never");
+    let before = sandbox.read("keys.yaml");
+    // A limit of file sizes acts as a full disk for this process only.
+    let full = "trap '' XFSZ; ulimit -f 0; exec \"$@\"";
+    let stockade = sandbox.command("keys new --id b --expires never");
+    let output = std::process::Command::new("sh")
+        .args(["-c", full, "sh"])
+        .arg(stockade.get_program())
+        .args(stockade.get_args())
+        .current_dir(sandbox.path(""))
+        .env_remove("STOCKADE_KEYS")
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("keys.yaml"), "{errors}");
+    assert!(
+        output.stdout.is_empty(),
+        "a key that is not stored is shown"
+    );
+    assert_eq!(sandbox.read("keys.yaml"), before);
+    sandbox.run_ok("keys new --id b --expires never");
+}
