@@ -196,6 +196,33 @@ impl<K: Copy + Eq + Hash + Ord, T> FairQueue<K, T> {
         }
     }
 
+    /// Adds the work of an item that did not wait.
+    pub(crate) fn charge(&mut self, share: Share<K>, cost: Duration) {
+        let clock = self.clock;
+        let mut start = clock;
+        self.update(share.key, |flow, _| {
+            flow.weight = share.weight;
+            flow.start = flow.start.max(clock);
+            start = flow.start;
+            flow.advance(cost);
+        });
+        if self.len == 0 {
+            // Otherwise it would overtake those that wait.
+            self.clock = start;
+        }
+    }
+
+    /// Forgets the work of all keys, when the server is idle.
+    ///
+    /// It changes nothing while items wait.
+    pub(crate) fn forget_work(&mut self) {
+        if self.len == 0 {
+            self.flows.clear();
+            self.idle.clear();
+            self.clock = 0;
+        }
+    }
+
     /// Forgets the keys that are not ahead of the others.
     fn forget_idle(&mut self) {
         while let Some((start, key)) = self.idle.first().copied()
@@ -223,22 +250,6 @@ impl<K: Copy + Eq + Hash + Ord, T> FairQueue<K, T> {
         Some(&next.item)
     }
 
-    /// Adds the work of an item that did not wait.
-    pub(crate) fn charge(&mut self, share: Share<K>, cost: Duration) {
-        let clock = self.clock;
-        let mut start = clock;
-        self.update(share.key, |flow, _| {
-            flow.weight = share.weight;
-            flow.start = flow.start.max(clock);
-            start = flow.start;
-            flow.advance(cost);
-        });
-        if self.len == 0 {
-            // Otherwise it would overtake those that wait.
-            self.clock = start;
-        }
-    }
-
     /// Corrects the work of a key by the difference between the cost of an item and what it took.
     pub(crate) fn correct(&mut self, share: Share<K>, cost: Duration, took: Duration) {
         self.update(share.key, |flow, clock| {
@@ -252,17 +263,6 @@ impl<K: Copy + Eq + Hash + Ord, T> FairQueue<K, T> {
                 flow.start = flow.start.saturating_sub(flow.virtual_time(cost - took));
             }
         });
-    }
-
-    /// Forgets the work of all keys, when the server is idle.
-    ///
-    /// It changes nothing while items wait.
-    pub(crate) fn forget_work(&mut self) {
-        if self.len == 0 {
-            self.flows.clear();
-            self.idle.clear();
-            self.clock = 0;
-        }
     }
 }
 

@@ -113,6 +113,7 @@ impl Gate {
             let mut state = self.0.lock();
             if self.0.has_slot(&state) {
                 state.running += 1;
+                state.queue.charge(share, REQUEST);
                 return Ok(Entry::Permit(self.permit()));
             }
             let (sender, call) = oneshot::channel();
@@ -278,6 +279,9 @@ impl Drop for Permit {
             typical => (typical * 7 + took) / 8,
         };
         state.running -= 1;
+        if state.running == 0 {
+            state.queue.forget_work();
+        }
         gate.serve(state);
     }
 }
@@ -399,6 +403,25 @@ mod tests {
             assert!(matches!(request.await, Ok(Ok(Entry::Permit(_)))));
         }
         assert_eq!(gate.load(), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn counts_requests_that_did_not_wait() {
+        let gate = gate(1, 9);
+        let busy = gate.enter(Share::new(1), later()).await;
+        let wait = |key| {
+            let gate = gate.clone();
+            tokio::spawn(async move { gate.enter(Share::new(key), later()).await })
+        };
+        let same_client = wait(1);
+        until_async("the client that runs", async || gate.load() == (1, 1)).await;
+        let other_client = wait(2);
+        until_async("another client", async || gate.load() == (1, 2)).await;
+        drop(busy);
+        let next = other_client.await;
+        assert!(!same_client.is_finished());
+        drop(next);
+        assert!(matches!(same_client.await, Ok(Ok(Entry::Permit(_)))));
     }
 
     #[tokio::test]
