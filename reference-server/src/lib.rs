@@ -10,6 +10,7 @@ mod config;
 mod demo;
 pub mod dialect;
 pub mod embedding;
+mod error_chain;
 mod fair_queue;
 mod fairness;
 mod fence;

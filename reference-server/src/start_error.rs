@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt};
 
+use crate::error_chain::append_sources;
+
 /// An error that prevents the server from starting: one line with the cause, its origin and the
 /// remedy.
 #[derive(Debug)]
@@ -15,16 +17,7 @@ impl StartError {
     /// Prepends what failed to an error, and appends the error's sources, on one line.
     pub(crate) fn context(what: &str, error: &dyn Error) -> Self {
         let mut line = format!("{what}: {error}");
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            let text = error.to_string();
-            // Some errors already include their source.
-            if !line.contains(&text) {
-                line.push_str(": ");
-                line.push_str(&text);
-            }
-            cause = error.source();
-        }
+        append_sources(&mut line, error);
         Self(line.replace(['\n', '\r'], " "))
     }
 }

@@ -1,4 +1,4 @@
-//! TLS with a certificate that can be replaced while the server runs.
+//! TLS with a certificate that can be replaced while the server runs, and the trust of clients in it.
 
 use std::sync::Arc;
 
@@ -7,9 +7,11 @@ use rustls::ServerConfig;
 use tokio_rustls::TlsAcceptor;
 
 mod identity;
+mod trust;
 mod watched;
 
 pub(crate) use identity::Identity;
+pub(crate) use trust::trust_roots;
 pub(crate) use watched::WatchedTls;
 
 /// The TLS configuration of new handshakes, shared by all clones.

@@ -3,7 +3,7 @@
 //! Each thread has a pool of its own. The threads that serve clients have a runtime each, and a
 //! connection that another one reads would wake both.
 
-use std::{fs, io, path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use http::{Request, Uri};
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
@@ -14,16 +14,13 @@ use hyper_util::{
     },
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
-use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::aws_lc_rs,
-    pki_types::{CertificateDer, pem::PemObject},
-};
+use rustls::ClientConfig;
 use thread_local::ThreadLocal;
 use tokio::net::{TcpStream, UnixStream};
 use tower::{BoxError, Service, service_fn, util::BoxCloneSyncService};
 
 use super::{UpstreamSettings, UpstreamSettingsError, request::OutgoingBody};
+use crate::tls;
 
 /// The client of one upstream.
 pub(super) enum HttpClient {
@@ -141,40 +138,19 @@ fn builder(settings: &UpstreamSettings) -> Builder {
 
 /// Mozilla's roots, compiled in, and those of the file.
 fn tls_config(settings: &UpstreamSettings) -> Result<ClientConfig, UpstreamSettingsError> {
-    let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    if let Some(file) = &settings.ca_file {
-        let added = fs::read(file).and_then(|pem| add_roots(&mut roots, &pem));
-        added.map_err(|error| {
-            UpstreamSettingsError::new(format!(
-                "cannot use {} as root certificates of {}: {error}; provide a PEM file with \
-                 certificates",
-                file.display(),
-                settings.url,
-            ))
-        })?;
-    }
-    // Explicit, because another crate of the process may have installed another provider.
-    let mut config = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
-        .with_safe_default_protocol_versions()
-        .expect("the provider supports the default versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let trusted = tls::trust_roots(settings.ca_file.as_deref());
+    let mut config = trusted.map_err(|error| {
+        let file = settings.ca_file.as_deref().unwrap_or(Path::new(""));
+        UpstreamSettingsError::new(format!(
+            "cannot use {} as root certificates of {}: {error}; provide a PEM file with \
+             certificates",
+            file.display(),
+            settings.url,
+        ))
+    })?;
     config.alpn_protocols = match settings.http2 {
         true => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         false => vec![b"http/1.1".to_vec()],
     };
     Ok(config)
-}
-
-fn add_roots(roots: &mut RootCertStore, pem: &[u8]) -> io::Result<()> {
-    let mut found = false;
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(io::Error::other)?;
-        roots.add(certificate).map_err(io::Error::other)?;
-        found = true;
-    }
-    match found {
-        true => Ok(()),
-        false => Err(io::Error::other("the file contains no certificate")),
-    }
 }

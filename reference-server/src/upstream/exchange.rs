@@ -15,13 +15,14 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     GroupSettings, UpstreamError, UpstreamErrorKind, UpstreamRequest,
     breaker::{Health, Pass},
-    classify, error,
+    classify,
     gate::Permit,
     member::Member,
     metrics::GaugeGuard,
     request::OutgoingBody,
     retry::retry_after,
 };
+use crate::error_chain::chain;
 
 /// A request in progress at one upstream: holds its slot, and records its outcome once. Dropped
 /// without one, it was cancelled.
@@ -69,7 +70,7 @@ impl Exchange {
             _ => Health::Unknown,
         };
         if health == Health::Failure {
-            self.member.set_last_error(error::chain(error));
+            self.member.set_last_error(chain(error));
         }
         self.end(kind.label(), health);
     }

@@ -8,6 +8,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{HealthCheckSettings, UpstreamSettingsError, member::Member, request::OutgoingBody};
+use crate::error_chain::chain;
 
 /// Counts the results of checks: a pure policy. An upstream starts as healthy.
 #[derive(Debug)]
@@ -98,7 +99,7 @@ async fn check(member: &Member, url: Uri) -> Result<(), String> {
     *request.uri_mut() = url;
     member.add_key(request.headers_mut());
     let response = member.client().request(request).await;
-    let response = response.map_err(|error| super::error::chain(&error))?;
+    let response = response.map_err(|error| chain(&error))?;
     let status = response.status();
     // Read, so that the connection can be used again.
     let mut body = Limited::new(response.into_body(), MAX_BODY_BYTES);
