@@ -9,7 +9,9 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 mod connection;
 mod descriptors;
+mod frame_budget;
 mod handshake;
+mod http2_frames;
 mod in_flight;
 mod listener;
 mod prometheus;

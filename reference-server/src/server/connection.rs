@@ -23,6 +23,7 @@ use tower::ServiceExt;
 
 use super::{
     ShutdownSignal,
+    frame_budget::FrameBudget,
     in_flight::{Activity, InFlight},
     response_body, unread_body,
 };
@@ -93,7 +94,8 @@ pub(super) async fn serve<S>(
     });
     let builder = builder(limits);
     let service = TowerToHyperService::new(service);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut connection =
+        pin!(builder.serve_connection(TokioIo::new(FrameBudget::new(stream)), service));
     let mut timer = pin!(time::sleep(limits.header_timeout));
     let (mut stopping, mut idle) = (false, false);
     loop {

@@ -9,7 +9,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use stockade::Fence;
 use tokio::time;
 
-use super::Sources;
+use super::{Sources, frame_budget::CLOSED};
 #[cfg(feature = "mistralrs")]
 use crate::backend::engine_metrics as engine;
 use crate::{
@@ -76,6 +76,10 @@ fn describe() {
          open files is too low"
     );
     describe_gauge!("stockade_connections", "Number of open connections");
+    describe_counter!(
+        CLOSED,
+        "Connections that were closed because of HTTP/2 frames that carry nothing"
+    );
     describe_counter!(
         "stockade_invalid_hosts_total",
         "Requests refused because of their Host header, by reason"

@@ -22,6 +22,7 @@ const SHORT: &str =
 // RFC 9113, 6: types of frames, and their flags.
 pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
+const PRIORITY: u8 = 2;
 pub(crate) const RST_STREAM: u8 = 3;
 pub(crate) const SETTINGS: u8 = 4;
 pub(crate) const PING: u8 = 6;
@@ -194,11 +195,22 @@ async fn empty_data_frames_close_the_connection() {
     flood(frames).await;
 }
 
-// H02
+// H02, FA12
 #[tokio::test]
-async fn ping_and_settings_floods_close_the_connection() {
-    for one in [frame(PING, 0, 0, &[0; 8]), frame(SETTINGS, 0, 0, &[])] {
-        flood(one.repeat(50_000)).await;
+async fn floods_of_frames_that_carry_nothing_close_the_connection() {
+    // Not even an idle connection is closed within the time of the test.
+    let lines = "[server]\nheader_timeout_secs = 60\n";
+    let server = TestServer::with(Arc::new(ScriptedBackend::new(Script::Talk)), lines).await;
+    for one in [
+        frame(PING, 0, 0, &[0; 8]),
+        frame(SETTINGS, 0, 0, &[]),
+        frame(PRIORITY, 0, 1, &[0, 0, 0, 3, 1]),
+        frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]),
+        frame(0xfe, 0, 0, b"unknown"),
+    ] {
+        let ended = send(server.address, &[], &one.repeat(50_000)).await;
+        assert_eq!(ended.reason, Some(ENHANCE_YOUR_CALM), "type {}", one[3]);
+        assert_eq!(server.chat_with(json!({})).await.status(), 200);
     }
 }
 
