@@ -7,6 +7,7 @@ use stockade::{Fence, SecurityHeadersLayer};
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
+mod addresses;
 mod connection;
 mod descriptors;
 mod frame_budget;
@@ -14,6 +15,7 @@ mod handshake;
 mod http2_frames;
 mod in_flight;
 mod listener;
+mod pressure;
 mod prometheus;
 mod response_body;
 mod shutdown;
@@ -33,7 +35,9 @@ use crate::{
     models::Models,
     tls::WatchedTls,
 };
+use addresses::Addresses;
 use connection::ConnectionLimits;
+use pressure::Pressure;
 use workers::Workers;
 
 /// A server that is bound to its address; [`run`](Self::run) serves requests with a backend.
@@ -48,6 +52,7 @@ pub struct Server {
     api: ApiLimits,
     docs: DocsConfig,
     connections: ConnectionLimits,
+    addresses: Addresses,
     workers: Workers,
 }
 
@@ -81,7 +86,10 @@ impl Server {
         let hsts = config.server.tls.as_ref().map_or(0, |tls| tls.hsts_secs);
         let workers = Workers::start()
             .map_err(|error| StartError::new(format!("cannot start threads: {error}")))?;
+        let proxies = config.fence.client_ip.proxies();
+        let proxies = proxies.map_err(|error| StartError::new(error.to_string()))?;
         let headers = SecurityHeadersLayer::new().hsts(seconds(hsts));
+        let addresses = Addresses::from_config(config, max_connections, proxies)?;
         Ok(Self {
             listener,
             address,
@@ -109,6 +117,7 @@ impl Server {
                 request_timeout: seconds(config.server.request_timeout_secs.get()),
                 shutdown_grace: seconds(config.server.shutdown_grace_secs),
             },
+            addresses,
             workers,
         })
     }
@@ -147,6 +156,9 @@ impl Server {
             router,
             limits: self.connections,
             workers: self.workers,
+            addresses: Some(self.addresses),
+            pressure: Pressure::default(),
+            open: metrics::gauge!("stockade_connections"),
         };
         let ended = server.serve(abort, shutdown).await;
         let audit = self.fence.audit().clone();

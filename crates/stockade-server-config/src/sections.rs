@@ -31,6 +31,10 @@ pub struct ServerConfig {
     /// The maximum number of concurrent connections; further ones wait. Lowered at the start
     /// if the process may not open that many files.
     pub max_connections: NonZeroU32,
+    /// The maximum number of concurrent connections of one address, or of one IPv6 prefix
+    /// (`client_ip.ipv6_prefix`); further ones are closed. By default, half of all connections.
+    /// Trusted proxies have no such limit.
+    pub max_connections_per_address: Option<NonZeroU32>,
     /// The handling of unknown fields of a request.
     pub unknown_fields: UnknownFields,
     /// The same as `unknown_fields = "ignore"`.
@@ -55,6 +59,7 @@ impl Default for ServerConfig {
             shutdown_grace_secs: 30,
             max_body_mb: nonzero!(20),
             max_connections: nonzero!(1_024),
+            max_connections_per_address: None,
             unknown_fields: UnknownFields::Refuse,
             lenient: false,
             hosts: Vec::new(),

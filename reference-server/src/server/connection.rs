@@ -25,6 +25,7 @@ use super::{
     ShutdownSignal,
     frame_budget::FrameBudget,
     in_flight::{Activity, InFlight},
+    pressure::Pressure,
     response_body, unread_body,
 };
 
@@ -55,6 +56,9 @@ const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
 /// How long the acknowledgement of a keep-alive ping may take.
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// The minimum of the timeout for heads when few connections are left.
+const MIN_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// The limits of connections.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ConnectionLimits {
@@ -71,6 +75,7 @@ pub(super) async fn serve<S>(
     peer: SocketAddr,
     router: Router,
     limits: ConnectionLimits,
+    pressure: Pressure,
     mut shutdown: watch::Receiver<ShutdownSignal>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -92,11 +97,11 @@ pub(super) async fn serve<S>(
             Ok::<_, Infallible>(response_body::wrap(response, guard, unread))
         }
     });
-    let builder = builder(limits);
+    let builder = builder(limits.header_timeout(&pressure));
     let service = TowerToHyperService::new(service);
     let mut connection =
         pin!(builder.serve_connection(TokioIo::new(FrameBudget::new(stream)), service));
-    let mut timer = pin!(time::sleep(limits.header_timeout));
+    let mut timer = pin!(time::sleep(limits.idle_check()));
     let (mut stopping, mut idle) = (false, false);
     loop {
         tokio::select! {
@@ -108,7 +113,8 @@ pub(super) async fn serve<S>(
                 return;
             }
             () = timer.as_mut() => {
-                match limits.state(in_flight.activity()) {
+                let header_timeout = limits.header_timeout(&pressure);
+                match limits.state(in_flight.activity(), header_timeout) {
                     ConnectionState::Active(instant) => {
                         idle = false;
                         timer.as_mut().reset(instant);
@@ -121,7 +127,7 @@ pub(super) async fn serve<S>(
                     ConnectionState::Idle => {
                         idle = true;
                         connection.as_mut().graceful_shutdown();
-                        timer.as_mut().reset(Instant::now() + limits.header_timeout);
+                        timer.as_mut().reset(Instant::now() + header_timeout);
                     }
                     ConnectionState::Stalled => {
                         tracing::debug!("closed a connection whose client does not read");
@@ -161,31 +167,50 @@ impl ConnectionLimits {
     ///
     /// hyper enforces a timeout only for HTTP/1.1 request heads. It does not for clients that
     /// send no protocol preface, keep an HTTP/2 connection idle, or do not read.
-    fn state(&self, activity: Activity) -> ConnectionState {
+    fn state(&self, activity: Activity, header_timeout: Duration) -> ConnectionState {
         let now = Instant::now();
-        let (end, otherwise) = match activity {
-            Activity::Idle(since) => (since + self.header_timeout, ConnectionState::Idle),
+        let (end, otherwise, check) = match activity {
+            Activity::Idle(since) => (
+                since + header_timeout,
+                ConnectionState::Idle,
+                self.idle_check(),
+            ),
             // The request's deadline ends the response; the client has the rest to read it.
             Activity::Busy(since) => (
                 since + self.request_timeout + self.header_timeout,
                 ConnectionState::Stalled,
+                self.header_timeout,
             ),
         };
         if end <= now {
             return otherwise;
         }
-        ConnectionState::Active(end.min(now + self.header_timeout))
+        ConnectionState::Active(end.min(now + check))
+    }
+
+    /// When an idle connection looks again whether few are left. To be woken by a change would cost
+    /// each poll of each connection a lock.
+    fn idle_check(&self) -> Duration {
+        self.header_timeout / 4
+    }
+
+    /// How long a handshake, a head or the next request may take.
+    pub(super) fn header_timeout(&self, pressure: &Pressure) -> Duration {
+        match pressure.is_high() {
+            true => (self.header_timeout / 4).max(MIN_TIMEOUT),
+            false => self.header_timeout,
+        }
     }
 }
 
 /// The HTTP settings. All limits on clients are explicit, so that they do not change with the
 /// defaults of hyper.
-fn builder(limits: ConnectionLimits) -> Builder<TokioExecutor> {
+fn builder(header_timeout: Duration) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
+        .header_read_timeout(header_timeout)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD_BYTES);
     builder

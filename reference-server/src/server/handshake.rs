@@ -9,6 +9,7 @@ use tokio_rustls::TlsAcceptor;
 use super::{
     ShutdownSignal,
     connection::{self, ConnectionLimits},
+    pressure::Pressure,
     shutdown::requested,
 };
 
@@ -19,10 +20,12 @@ pub(super) async fn serve(
     peer: SocketAddr,
     router: Router,
     limits: ConnectionLimits,
+    pressure: Pressure,
     mut shutdown: watch::Receiver<ShutdownSignal>,
 ) {
+    let timeout = limits.header_timeout(&pressure);
     let stream = tokio::select! {
-        handshake = time::timeout(limits.header_timeout, tls.accept(stream)) => match handshake {
+        handshake = time::timeout(timeout, tls.accept(stream)) => match handshake {
             Ok(Ok(stream)) => stream,
             // The client disconnected, violated the protocol or does not speak TLS.
             Ok(Err(error)) => {
@@ -37,5 +40,5 @@ pub(super) async fn serve(
         // No request is in flight yet.
         () = requested(&mut shutdown, ShutdownSignal::Graceful) => return,
     };
-    connection::serve(stream, peer, router, limits, shutdown).await;
+    connection::serve(stream, peer, router, limits, pressure, shutdown).await;
 }

@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr, time::Duration};
 
 use axum::Router;
+use metrics::Gauge;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
@@ -13,8 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ShutdownReport, ShutdownSignal,
+    addresses::Addresses,
     connection::{self, ConnectionLimits},
     handshake,
+    pressure::Pressure,
     shutdown::requested,
     workers::Workers,
 };
@@ -33,6 +36,11 @@ pub(super) struct Listener {
     pub(super) router: Router,
     pub(super) limits: ConnectionLimits,
     pub(super) workers: Workers,
+    /// Bounds the connections of each address; `None` for no bound.
+    pub(super) addresses: Option<Addresses>,
+    pub(super) pressure: Pressure,
+    /// The number of open connections.
+    pub(super) open: Gauge,
 }
 
 impl Listener {
@@ -44,9 +52,10 @@ impl Listener {
         mut shutdown: watch::Receiver<ShutdownSignal>,
     ) -> ShutdownReport {
         let mut connections = JoinSet::new();
-        let open = metrics::gauge!("stockade_connections");
         loop {
-            open.set(count(connections.len()));
+            self.open.set(count(connections.len()));
+            self.pressure
+                .update(connections.len(), self.limits.max_connections);
             let free = connections.len() < self.limits.max_connections;
             tokio::select! {
                 biased;
@@ -81,18 +90,31 @@ impl Listener {
         peer: SocketAddr,
         shutdown: &watch::Receiver<ShutdownSignal>,
     ) -> io::Result<()> {
+        let guard = self
+            .addresses
+            .as_ref()
+            .map(|addresses| addresses.admit(peer));
+        if let Some(None) = guard {
+            return Ok(());
+        }
         // Streamed tokens are small and must be sent immediately.
         stream.set_nodelay(true)?;
         let (router, limits, shutdown) = (self.router.clone(), self.limits, shutdown.clone());
+        let pressure = self.pressure.clone();
         match &self.tls {
             Some(tls) => {
                 let tls = tls.acceptor();
-                let serve =
-                    move |stream| handshake::serve(tls, stream, peer, router, limits, shutdown);
+                let serve = move |stream| async move {
+                    let _guard = guard;
+                    handshake::serve(tls, stream, peer, router, limits, pressure, shutdown).await;
+                };
                 self.workers.spawn(connections, stream, serve)
             }
             None => {
-                let serve = move |stream| connection::serve(stream, peer, router, limits, shutdown);
+                let serve = move |stream| async move {
+                    let _guard = guard;
+                    connection::serve(stream, peer, router, limits, pressure, shutdown).await;
+                };
                 self.workers.spawn(connections, stream, serve)
             }
         }

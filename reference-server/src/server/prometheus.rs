@@ -9,7 +9,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use stockade::Fence;
 use tokio::time;
 
-use super::{Sources, frame_budget::CLOSED};
+use super::{Sources, addresses::REFUSED, frame_budget::CLOSED};
 #[cfg(feature = "mistralrs")]
 use crate::backend::engine_metrics as engine;
 use crate::{
@@ -76,6 +76,10 @@ fn describe() {
          open files is too low"
     );
     describe_gauge!("stockade_connections", "Number of open connections");
+    describe_counter!(
+        REFUSED,
+        "Connections that were closed at once because their address had too many"
+    );
     describe_counter!(
         CLOSED,
         "Connections that were closed because of HTTP/2 frames that carry nothing"

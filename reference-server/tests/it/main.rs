@@ -6,6 +6,7 @@
 mod audit_failures;
 mod chat;
 mod compatibility;
+mod connections;
 mod credentials;
 mod demo_model;
 mod descriptors;

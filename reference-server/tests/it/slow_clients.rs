@@ -154,7 +154,8 @@ async fn closes_an_idle_connection_after_a_response() {
 // H04
 #[tokio::test]
 async fn accepts_connections_again_after_descriptors_were_exhausted() {
-    let server = ServerProcess::start_after("ulimit -n 64", "[server]\nheader_timeout_secs = 2\n");
+    let lines = "[server]\nheader_timeout_secs = 2\nmax_connections_per_address = 100\n";
+    let server = ServerProcess::start_after("ulimit -n 64", lines);
     let mut idle = Vec::new();
     for _ in 0..80 {
         idle.push(TcpStream::connect(server.address).await.unwrap());

@@ -48,8 +48,10 @@ async fn is_served(server: &ServerProcess) {
 async fn flood(max_connections: usize, seconds: u32) -> usize {
     raise_descriptors();
     let authority = Authority::new();
-    let lines =
-        format!("[server]\nheader_timeout_secs = {seconds}\nmax_connections = {max_connections}\n");
+    let lines = format!(
+        "[server]\nheader_timeout_secs = {seconds}\nmax_connections = {max_connections}\n\
+         max_connections_per_address = {max_connections}\n"
+    );
     // Pooled connections would avoid handshakes and hold descriptors.
     let client = authority.client().pool_max_idle_per_host(0);
     let server = start(&authority, &lines).with_client(client.build().unwrap());
