@@ -15,6 +15,7 @@ mod fair_queue;
 mod fairness;
 mod fence;
 mod logging;
+mod memory_protection;
 mod models;
 mod relay;
 mod reload;

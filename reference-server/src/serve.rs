@@ -9,6 +9,7 @@ use crate::backend::MistralRsConfig;
 use crate::{
     Config, ModelConfig, StartError,
     backend::{ByteProgress, Phase},
+    memory_protection,
     models::Models,
     reload::{ConfigSource, ReloadSignal, Reloader},
     server::{self, Server},
@@ -24,6 +25,7 @@ pub(crate) async fn serve(
     source: Option<ConfigSource>,
     reporter: impl ProgressReporter,
 ) -> Result<(), StartError> {
+    memory_protection::enable(&config.server);
     let shutdown = server::shutdown_signals()?;
     let reload_signal = source
         .as_ref()

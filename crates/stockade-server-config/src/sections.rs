@@ -45,6 +45,9 @@ pub struct ServerConfig {
     /// How long reloading the keys may fail before `/health/ready` responds with 503; 0 means
     /// no limit.
     pub stale_keys_timeout_secs: u32,
+    /// Allows core dumps, debuggers, and other processes of the same user that read the server's
+    /// memory and environment, which contain secrets.
+    pub dangerous_allow_debugging: bool,
     /// The TLS certificate; without one the server uses plain HTTP.
     pub tls: Option<TlsConfig>,
 }
@@ -64,6 +67,7 @@ impl Default for ServerConfig {
             lenient: false,
             hosts: Vec::new(),
             stale_keys_timeout_secs: 300,
+            dangerous_allow_debugging: false,
             tls: None,
         }
     }

@@ -65,6 +65,7 @@ impl ServerFile {
                 warnings.extend(readable_key(upstream, &section));
             }
         }
+        warnings.extend(self.server.dangerous_allow_debugging.then(debugging));
         let finding = |error| Finding {
             severity: Severity::Warning,
             ..Finding::from(self.fence.locate(error))
@@ -192,6 +193,11 @@ fn check_key(upstream: &UpstreamConfig, section: &str) -> Option<ConfigError> {
     }
     let text = format!("the environment variable {name} is not set");
     Some(ConfigError::setting(format!("{section}.api_key_env"), text))
+}
+
+fn debugging() -> ConfigError {
+    let text = "core dumps and other processes of the server's user can reveal its secrets";
+    ConfigError::setting("server.dangerous_allow_debugging", text).help("remove it after debugging")
 }
 
 fn check_file(setting: &str, file: &Path) -> Option<ConfigError> {

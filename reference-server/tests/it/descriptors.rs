@@ -27,8 +27,13 @@ async fn status(stream: &mut TcpStream) -> u16 {
 // FA04
 #[tokio::test]
 async fn reserves_descriptors_for_a_revocation() {
-    let lines = "[server]\nmax_connections = 4096\nmax_connections_per_address = 4096\n\
-                 header_timeout_secs = 60\n";
+    let lines = "[server]
+max_connections = 4096
+max_connections_per_address = 4096
+\
+                 header_timeout_secs = 60
+dangerous_allow_debugging = true
+";
     let server = ServerProcess::start_after(&format!("ulimit -n {FEW}"), lines);
     let lowered = server.startup_log("too low for server.max_connections");
     assert_eq!(lowered["lowered_to"], FEW - 64);

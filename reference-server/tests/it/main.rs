@@ -21,6 +21,8 @@ mod images;
 mod lifecycle;
 mod limits;
 mod memory;
+#[cfg(target_os = "linux")]
+mod memory_protection;
 mod metrics;
 mod process;
 mod readme;

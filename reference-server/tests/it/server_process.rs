@@ -173,7 +173,8 @@ impl ServerProcess {
         kibibytes.parse::<usize>().unwrap() << 10
     }
 
-    /// The number of open descriptors.
+    /// The number of open descriptors. Without `server.dangerous_allow_debugging`, only root may
+    /// count them.
     pub(crate) fn descriptors(&self) -> usize {
         let all = fs::read_dir(format!("/proc/{}/fd", self.child.id()));
         all.unwrap().count()

@@ -43,9 +43,7 @@ impl fmt::Display for Writer {
 pub fn writable_files(path: &Path) -> Vec<WritableFile> {
     use std::os::unix::fs::MetadataExt;
 
-    // The owner of this folder is the effective user of the process. Elsewhere it is unknown.
-    let own = Path::new("/proc/self").metadata().ok();
-    let own = own.map(|process| process.uid());
+    let own = effective_user();
     let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
     let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
     paths.sort();
@@ -58,6 +56,15 @@ pub fn writable_files(path: &Path) -> Vec<WritableFile> {
             Some(WritableFile { path, by })
         })
         .collect()
+}
+
+/// The effective user of this process on Linux; elsewhere it is unknown. The owner of `/proc/self`
+/// may differ: it is root if the process is not dumpable.
+#[cfg(unix)]
+fn effective_user() -> Option<u32> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let users = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    users.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
 /// Who may change a file with this mode, owner and group, other than root and the user `own`, if
