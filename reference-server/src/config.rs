@@ -10,9 +10,9 @@ mod model;
 mod upstream;
 
 pub use stockade_server_config::{
-    ApiConfig, ApiKeyHeader, DeviceConfig, DocsConfig, EngineConfig, LogConfig, LogFormat,
-    LogLevel, MemoryCheck, ModelConfig, PagedAttention, QuantiseConfig, ServerConfig, TlsConfig,
-    UnknownFields, UpstreamConfig, UpstreamsConfig,
+    ApiConfig, ApiKeyHeader, ClientAuth, DeviceConfig, DocsConfig, EngineConfig, LogConfig,
+    LogFormat, LogLevel, MemoryCheck, ModelConfig, PagedAttention, QuantiseConfig, ServerConfig,
+    TlsConfig, UnknownFields, UpstreamConfig, UpstreamsConfig,
 };
 
 use crate::StartError;

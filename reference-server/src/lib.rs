@@ -29,9 +29,9 @@ pub mod upstream;
 
 pub use cli::Cli;
 pub use config::{
-    ApiConfig, ApiKeyHeader, Config, DeviceConfig, DocsConfig, EngineConfig, LogConfig, LogFormat,
-    LogLevel, MemoryCheck, ModelConfig, PagedAttention, QuantiseConfig, ServerConfig, TlsConfig,
-    UnknownFields, UpstreamConfig, UpstreamsConfig,
+    ApiConfig, ApiKeyHeader, ClientAuth, Config, DeviceConfig, DocsConfig, EngineConfig, LogConfig,
+    LogFormat, LogLevel, MemoryCheck, ModelConfig, PagedAttention, QuantiseConfig, ServerConfig,
+    TlsConfig, UnknownFields, UpstreamConfig, UpstreamsConfig,
 };
 pub use models::Models;
 pub use server::{Server, ShutdownReport, ShutdownSignal};

@@ -87,7 +87,12 @@ struct Shared {
 pub(crate) const PENDING_SETTINGS: &str = "stockade_pending_settings";
 
 /// The settings of the server itself that a reload applies, if TLS stays enabled.
-const TLS_FILES: [&str; 2] = ["server.tls.certificate_file", "server.tls.key_file"];
+const TLS_FILES: [&str; 4] = [
+    "server.tls.certificate_file",
+    "server.tls.key_file",
+    "server.tls.client_ca_file",
+    "server.tls.client_auth",
+];
 
 struct LastAttempt {
     versions: FileVersions,

@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use tokio_rustls::TlsAcceptor;
 
+mod client_auth;
 mod identity;
 mod trust;
 mod watched;

@@ -59,7 +59,8 @@ impl ServerFile {
         let mut file = Self::from_parts(fence, sections)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         if let Some(tls) = &mut file.server.tls {
-            for file in [&mut tls.certificate_file, &mut tls.key_file] {
+            let pair = [&mut tls.certificate_file, &mut tls.key_file];
+            for file in pair.into_iter().chain(&mut tls.client_ca_file) {
                 *file = folder.join(&*file);
             }
         }

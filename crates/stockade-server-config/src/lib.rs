@@ -66,7 +66,7 @@ pub use model::{
 };
 pub use model_check::ModelMemory;
 pub use sections::{
-    DocsConfig, LogConfig, LogFormat, LogLevel, ServerConfig, TlsConfig, UnknownFields,
+    ClientAuth, DocsConfig, LogConfig, LogFormat, LogLevel, ServerConfig, TlsConfig, UnknownFields,
 };
 pub use source::ModelSource;
 pub use upstream::{ApiKeyHeader, UpstreamConfig, UpstreamsConfig};

@@ -104,6 +104,10 @@ pub struct TlsConfig {
     pub certificate_file: PathBuf,
     /// PEM: the private key, as PKCS#8, PKCS#1 or SEC1 and without a passphrase.
     pub key_file: PathBuf,
+    /// PEM: the authorities of client certificates. Without them, clients need no certificate.
+    pub client_ca_file: Option<PathBuf>,
+    /// Whether clients need a certificate of these authorities; required by default.
+    pub client_auth: Option<ClientAuth>,
     /// The `max-age` of the header `Strict-Transport-Security` in seconds; 0 omits the header.
     #[serde(default = "TlsConfig::hsts_secs")]
     pub hsts_secs: u32,
@@ -115,6 +119,8 @@ impl TlsConfig {
         Self {
             certificate_file: certificate_file.into(),
             key_file: key_file.into(),
+            client_ca_file: None,
+            client_auth: None,
             hsts_secs: Self::hsts_secs(),
         }
     }
@@ -122,6 +128,17 @@ impl TlsConfig {
     fn hsts_secs() -> u32 {
         365 * 24 * 60 * 60
     }
+}
+
+/// Whether clients need a certificate.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientAuth {
+    /// Connections without a valid certificate are closed.
+    #[default]
+    Required,
+    /// A client may have no certificate, but not an invalid one.
+    Optional,
 }
 
 /// `[docs]`: the description of the API.

@@ -4,7 +4,7 @@ use std::{collections::HashMap, env, fs::File, net::IpAddr, path::Path};
 
 use stockade::{ConfigError, DeploymentFacts, Finding, Severity, check};
 
-use crate::{ModelConfig, ModelMemory, ServerFile, UpstreamConfig, image_pixels};
+use crate::{ModelConfig, ModelMemory, ServerFile, TlsConfig, UpstreamConfig, image_pixels};
 
 impl ServerFile {
     /// Checks the file and what it names in the same way as `stockade check`.
@@ -47,6 +47,7 @@ impl ServerFile {
             ] {
                 errors.extend(check_file(setting, file));
             }
+            errors.extend(check_client_auth(tls));
         }
         let located = |error| self.fence.locate(error);
         errors.into_iter().map(located).collect()
@@ -193,6 +194,21 @@ fn check_key(upstream: &UpstreamConfig, section: &str) -> Option<ConfigError> {
     }
     let text = format!("the environment variable {name} is not set");
     Some(ConfigError::setting(format!("{section}.api_key_env"), text))
+}
+
+/// Without authorities, no certificate of a client would be verified.
+fn check_client_auth(tls: &TlsConfig) -> Option<ConfigError> {
+    match (&tls.client_ca_file, tls.client_auth) {
+        (Some(file), _) => check_file("server.tls.client_ca_file", file),
+        (None, Some(_)) => Some(
+            ConfigError::setting(
+                "server.tls.client_auth",
+                "there are no authorities of clients",
+            )
+            .help("set server.tls.client_ca_file, or remove server.tls.client_auth"),
+        ),
+        (None, None) => None,
+    }
 }
 
 fn debugging() -> ConfigError {

@@ -10,9 +10,10 @@ use rustls::{
 };
 use zeroize::Zeroizing;
 
+use super::client_auth;
 use crate::{StartError, TlsConfig};
 
-/// A certificate chain and its private key, ready for handshakes.
+/// A certificate chain, its private key and the authorities of clients, ready for handshakes.
 pub(crate) struct Identity(pub(super) Arc<ServerConfig>);
 
 impl Identity {
@@ -22,16 +23,17 @@ impl Identity {
     /// # Errors
     /// Returns an error if one of the files is invalid or they do not belong together.
     pub(crate) fn read(files: &TlsConfig) -> Result<Self, StartError> {
-        let chain = read_chain(&files.certificate_file)?;
+        let chain = read_certificates("server.tls.certificate_file", &files.certificate_file)?;
         let key = read_key(&files.key_file)?;
         let (certificate_file, key_file) =
             (files.certificate_file.display(), files.key_file.display());
         // Explicit, because another crate of the process may have installed another provider.
         let provider = Arc::new(aws_lc_rs::default_provider());
+        let clients = client_auth::verifier(files, &provider)?;
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13, &TLS12])
             .map_err(|error| StartError::context("server.tls", &error))?
-            .with_no_client_auth()
+            .with_client_cert_verifier(clients)
             .with_single_cert(chain, key)
             .map_err(|error| match error {
                 Error::InconsistentKeys(_) => StartError::new(format!(
@@ -55,8 +57,11 @@ impl Identity {
     }
 }
 
-fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, StartError> {
-    let setting = "server.tls.certificate_file";
+/// Reads the certificates of a PEM file, of which there is at least one.
+pub(super) fn read_certificates(
+    setting: &str,
+    path: &Path,
+) -> Result<Vec<CertificateDer<'static>>, StartError> {
     let name = path.display();
     // The file may also hold the key.
     let text = Zeroizing::new(read(setting, path)?);

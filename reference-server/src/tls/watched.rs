@@ -48,7 +48,8 @@ impl WatchedTls {
 
     /// The current versions of the files.
     pub(crate) fn versions(files: &TlsConfig) -> FileVersions {
-        FileVersions::of([&files.certificate_file, &files.key_file])
+        let pair = [&files.certificate_file, &files.key_file];
+        FileVersions::of(pair.into_iter().chain(&files.client_ca_file))
     }
 
     pub(crate) fn tls(&self) -> &SharedTls {

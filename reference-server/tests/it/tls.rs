@@ -11,6 +11,7 @@ use tokio::{net::TcpStream, process::Command};
 
 mod authority;
 mod certificates;
+mod client_certificates;
 mod client_hello;
 mod stalled_handshakes;
 

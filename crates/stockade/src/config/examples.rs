@@ -40,6 +40,7 @@ const EXAMPLES: &[(&str, &str)] = &[
         "\"Hcompany/Holo1.5-7B\", or a directory: \"./model\"",
     ),
     ("server.tls.certificate_file", "\"certificate.pem\""),
+    ("server.tls.client_ca_file", "\"clients.pem\""),
     ("server.tls.key_file", "\"key.pem\""),
 ];
 

@@ -7,6 +7,7 @@ use rcgen::{
 use tempfile::TempDir;
 
 use super::*;
+use crate::ClientAuth;
 
 /// A directory with a certificate and its key.
 struct Pair {
@@ -189,4 +190,18 @@ fn names_the_bad_file_without_quoting_it() {
             assert!(!error.contains(piece), "{certificate} {key}: {error}");
         }
     }
+}
+
+#[test]
+fn authentication_of_clients_needs_authorities() {
+    let pair = Pair::new(&PKCS_ECDSA_P256_SHA256);
+    let mut files = TlsConfig::new(pair.path("c.pem"), pair.path("k.pem"));
+    files.client_auth = Some(ClientAuth::Required);
+    let error = Identity::read(&files).err().unwrap().to_string();
+    assert!(error.contains("set server.tls.client_ca_file"), "{error}");
+    files.client_ca_file = Some(pair.path("k.pem"));
+    let error = Identity::read(&files).err().unwrap().to_string();
+    assert!(error.starts_with("server.tls.client_ca_file: "), "{error}");
+    files.client_ca_file = Some(pair.path("c.pem"));
+    assert!(Identity::read(&files).is_ok());
 }

@@ -79,6 +79,20 @@ impl Authority {
         )
     }
 
+    /// The file of the authorities of clients.
+    pub(super) fn client_roots(&self) -> PathBuf {
+        self.folder.path().join("clients.pem")
+    }
+
+    /// A new client certificate with its key.
+    pub(super) fn client_identity(&self) -> reqwest::Identity {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(["client.example".to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let pem = certificate.pem() + &key.serialize_pem();
+        reqwest::Identity::from_pem(pem.as_bytes()).unwrap()
+    }
+
     /// A client that trusts only this authority.
     pub(super) fn client(&self) -> reqwest::ClientBuilder {
         let root = reqwest::Certificate::from_der(self.certificate.der()).unwrap();
