@@ -33,7 +33,7 @@ use crate::{
     api::{self, ApiLimits},
     fence::{self, BodyLimit, DeadlinePolicy, HostGuard, ServerLayers},
     models::Models,
-    tls::WatchedTls,
+    tls::{self, WatchedTls},
 };
 use addresses::Addresses;
 use connection::ConnectionLimits;
@@ -136,6 +136,9 @@ impl Server {
         let sources = self.sources;
         let _upkeep =
             AbortOnDropHandle::new(tokio::spawn(prometheus::upkeep(self.prometheus.clone())));
+        let certificate = self.tls.as_ref().map(|tls| tls.tls().clone());
+        let _expiry =
+            certificate.map(|tls| AbortOnDropHandle::new(tokio::spawn(tls::warn_of_expiry(tls))));
         let prometheus = prometheus::router(
             self.prometheus,
             &self.fence,

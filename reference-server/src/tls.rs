@@ -3,35 +3,44 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
+use stockade_server_config::CertificateValidity;
 use tokio_rustls::TlsAcceptor;
 
 mod client_auth;
+mod expiry;
 mod identity;
 mod trust;
 mod watched;
 
+pub(crate) use expiry::{NOT_AFTER, warn as warn_of_expiry};
 pub(crate) use identity::Identity;
 pub(crate) use trust::trust_roots;
 pub(crate) use watched::WatchedTls;
 
 /// The TLS configuration of new handshakes, shared by all clones.
 #[derive(Clone)]
-pub(crate) struct SharedTls(Arc<ArcSwap<ServerConfig>>);
+pub(crate) struct SharedTls(Arc<ArcSwap<Identity>>);
 
 impl SharedTls {
-    pub(crate) fn new(Identity(config): Identity) -> Self {
-        Self(Arc::new(ArcSwap::new(config)))
+    pub(crate) fn new(identity: Identity) -> Self {
+        expiry::record(identity.validity);
+        Self(Arc::new(ArcSwap::from_pointee(identity)))
     }
 
     /// Uses this certificate from the next handshake on. Sessions of the old certificate are not
     /// resumed, because its key may have leaked.
-    pub(crate) fn set(&self, Identity(config): Identity) {
-        self.0.store(config);
+    pub(crate) fn set(&self, identity: Identity) {
+        expiry::record(identity.validity);
+        self.0.store(Arc::new(identity));
+    }
+
+    /// The validity of the certificate.
+    pub(crate) fn validity(&self) -> Option<CertificateValidity> {
+        self.0.load().validity
     }
 
     /// The acceptor for the next handshake.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        self.0.load_full().into()
+        Arc::clone(&self.0.load().config).into()
     }
 }

@@ -44,6 +44,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod certificate;
 mod device;
 mod file;
 mod image_pixels;
@@ -57,6 +58,7 @@ mod upstream;
 mod upstream_url;
 mod validate;
 
+pub use certificate::{CertificateValidity, ExpiryStage};
 pub use device::DeviceConfig;
 pub use file::ServerFile;
 pub use listen::listen_address;

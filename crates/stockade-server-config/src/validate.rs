@@ -53,8 +53,8 @@ impl ServerFile {
         errors.into_iter().map(located).collect()
     }
 
-    /// Unsafe settings of the upstreams, files of models that others can change, and models that do
-    /// not fit into the memory of this machine.
+    /// Unsafe settings of the upstreams, files of models that others can change, models that do not
+    /// fit into the memory of this machine, and a certificate that expires soon.
     pub fn warnings(&self) -> Vec<Finding> {
         let mut warnings = Vec::new();
         warnings.extend(self.memory().iter().filter_map(ModelMemory::warning));
@@ -71,7 +71,12 @@ impl ServerFile {
             severity: Severity::Warning,
             ..Finding::from(self.fence.locate(error))
         };
-        warnings.into_iter().map(finding).collect()
+        let certificate = self.expiring_certificate();
+        warnings
+            .into_iter()
+            .map(finding)
+            .chain(certificate)
+            .collect()
     }
 
     /// Checks what the file alone shows to be wrong.

@@ -16,6 +16,7 @@ use crate::{
     api::{FALLBACKS, routes},
     models::Models,
     reload::PENDING_SETTINGS,
+    tls,
     upstream::metrics as upstream,
 };
 
@@ -74,6 +75,10 @@ fn describe() {
         "stockade_connections_limit",
         "Maximum number of open connections: server.max_connections, or fewer if the limit of \
          open files is too low"
+    );
+    describe_gauge!(
+        tls::NOT_AFTER,
+        "Unix time at which the certificate of server.tls expires"
     );
     describe_gauge!("stockade_connections", "Number of open connections");
     describe_counter!(

@@ -8,13 +8,18 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     version::{TLS12, TLS13},
 };
+use stockade_server_config::CertificateValidity;
 use zeroize::Zeroizing;
 
 use super::client_auth;
 use crate::{StartError, TlsConfig};
 
 /// A certificate chain, its private key and the authorities of clients, ready for handshakes.
-pub(crate) struct Identity(pub(super) Arc<ServerConfig>);
+pub(crate) struct Identity {
+    pub(super) config: Arc<ServerConfig>,
+    /// Of the server's own certificate.
+    pub(super) validity: Option<CertificateValidity>,
+}
 
 impl Identity {
     /// Reads both files. Errors never quote their content, which may be the private key, such as
@@ -24,6 +29,8 @@ impl Identity {
     /// Returns an error if one of the files is invalid or they do not belong together.
     pub(crate) fn read(files: &TlsConfig) -> Result<Self, StartError> {
         let chain = read_certificates("server.tls.certificate_file", &files.certificate_file)?;
+        let own = chain.first();
+        let validity = own.and_then(|own| CertificateValidity::of_der(own));
         let key = read_key(&files.key_file)?;
         let (certificate_file, key_file) =
             (files.certificate_file.display(), files.key_file.display());
@@ -53,7 +60,10 @@ impl Identity {
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         // Early data can be replayed (RFC 8446, 8), and each replayed chat costs money.
         config.max_early_data_size = 0;
-        Ok(Self(Arc::new(config)))
+        Ok(Self {
+            config: Arc::new(config),
+            validity,
+        })
     }
 }
 

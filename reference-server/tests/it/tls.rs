@@ -13,6 +13,7 @@ mod authority;
 mod certificates;
 mod client_certificates;
 mod client_hello;
+mod expiry;
 mod stalled_handshakes;
 
 use crate::{

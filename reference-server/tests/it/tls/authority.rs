@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, SystemTime},
 };
 
 use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair};
@@ -42,8 +43,19 @@ impl Authority {
 
     /// Replaces the server's certificate and key with new ones.
     pub(super) fn renew(&self) -> CertificateDer<'static> {
+        self.sign(CertificateParams::new(["127.0.0.1".to_owned()]).unwrap())
+    }
+
+    /// The same with a certificate of 90 days that ends at this time.
+    pub(super) fn renew_until(&self, end: SystemTime) -> CertificateDer<'static> {
+        let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        params.not_before = (end - Duration::from_secs(90 * 24 * 60 * 60)).into();
+        params.not_after = end.into();
+        self.sign(params)
+    }
+
+    fn sign(&self, params: CertificateParams) -> CertificateDer<'static> {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         fs::write(self.certificate_file(), certificate.pem()).unwrap();
         fs::write(self.key_file(), key.serialize_pem()).unwrap();

@@ -1,0 +1,150 @@
+//! When a certificate expires.
+
+use std::{
+    fs,
+    path::Path,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use stockade::{ConfigError, Finding, Severity};
+use x509_parser::{parse_x509_certificate, pem::Pem};
+
+use crate::ServerFile;
+
+const DAY: i64 = 24 * 60 * 60;
+
+/// The time for which a certificate is valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CertificateValidity {
+    /// Unix times in seconds.
+    not_before: i64,
+    not_after: i64,
+}
+
+/// How soon a certificate expires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ExpiryStage {
+    /// Not soon.
+    Valid,
+    /// Within 30 days, or within a third of its validity if that is shorter.
+    Soon,
+    /// Within 7 days, or within a twelfth of its validity if that is shorter.
+    Imminent,
+    /// It has expired.
+    Expired,
+}
+
+impl CertificateValidity {
+    /// The validity of an X.509 certificate in DER; `None` if it is malformed.
+    pub fn of_der(der: &[u8]) -> Option<Self> {
+        let (_, certificate) = parse_x509_certificate(der).ok()?;
+        let validity = certificate.validity();
+        Some(Self {
+            not_before: validity.not_before.timestamp(),
+            not_after: validity.not_after.timestamp(),
+        })
+    }
+
+    /// The validity of the first certificate in a file, which is the server's own.
+    fn of_file(path: &Path) -> Option<Self> {
+        let text = fs::read(path).ok()?;
+        let certificate = Pem::iter_from_buffer(&text)
+            .map_while(Result::ok)
+            .find(|pem| pem.label == "CERTIFICATE")?;
+        Self::of_der(&certificate.contents)
+    }
+
+    /// The end, as a Unix time in seconds.
+    pub fn not_after(&self) -> i64 {
+        self.not_after
+    }
+
+    /// The days until the end, rounded down; negative after it.
+    pub fn days_left(&self, now: SystemTime) -> i64 {
+        (self.not_after - unix(now)).div_euclid(DAY)
+    }
+
+    /// How soon it expires. Certificates that are valid for a few days are renewed more often.
+    pub fn stage(&self, now: SystemTime) -> ExpiryStage {
+        let lifetime = self.not_after - self.not_before;
+        match self.not_after - unix(now) {
+            left if left < 0 => ExpiryStage::Expired,
+            left if left <= (7 * DAY).min(lifetime / 12) => ExpiryStage::Imminent,
+            left if left <= (30 * DAY).min(lifetime / 3) => ExpiryStage::Soon,
+            _ => ExpiryStage::Valid,
+        }
+    }
+}
+
+fn unix(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+impl ServerFile {
+    /// Reports a certificate that expires soon, or has expired.
+    pub(crate) fn expiring_certificate(&self) -> Option<Finding> {
+        let file = &self.server.tls.as_ref()?.certificate_file;
+        let validity = CertificateValidity::of_file(file)?;
+        let now = SystemTime::now();
+        let days = validity.days_left(now);
+        let (severity, text) = match validity.stage(now) {
+            ExpiryStage::Valid => return None,
+            ExpiryStage::Soon | ExpiryStage::Imminent => (
+                Severity::Warning,
+                format!("the certificate expires in {days} days"),
+            ),
+            ExpiryStage::Expired => (Severity::Error, "the certificate has expired".to_owned()),
+        };
+        let error = ConfigError::setting("server.tls.certificate_file", text)
+            .help("renew it; the server reads the new file without a restart");
+        Some(Finding {
+            severity,
+            ..Finding::from(self.fence.locate(error))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn stage(valid_days: i64, left: i64) -> ExpiryStage {
+        let not_after = 2_000_000_000;
+        let validity = CertificateValidity {
+            not_before: not_after - valid_days * DAY,
+            not_after,
+        };
+        let now = u64::try_from(not_after - left).unwrap_or_default();
+        validity.stage(UNIX_EPOCH + Duration::from_secs(now))
+    }
+
+    #[test]
+    fn warns_thirty_and_seven_days_before_the_end() {
+        for (left, expected) in [
+            (30 * DAY + 1, ExpiryStage::Valid),
+            (30 * DAY, ExpiryStage::Soon),
+            (7 * DAY + 1, ExpiryStage::Soon),
+            (7 * DAY, ExpiryStage::Imminent),
+            (0, ExpiryStage::Imminent),
+            (-1, ExpiryStage::Expired),
+        ] {
+            assert_eq!(stage(90, left), expected, "{left}");
+            assert_eq!(stage(365, left), expected, "{left}");
+        }
+    }
+
+    #[test]
+    fn short_lived_certificates_are_not_always_about_to_expire() {
+        assert_eq!(stage(6, 5 * DAY), ExpiryStage::Valid);
+        assert_eq!(stage(6, 2 * DAY), ExpiryStage::Soon);
+        assert_eq!(stage(6, DAY / 2), ExpiryStage::Imminent);
+    }
+
+    #[test]
+    fn malformed_certificates_have_no_validity() {
+        assert_eq!(CertificateValidity::of_der(b"\x30\x03"), None);
+    }
+}
