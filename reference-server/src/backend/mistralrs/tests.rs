@@ -8,11 +8,19 @@ use futures_util::StreamExt;
 use tempfile::TempDir;
 
 use super::{
-    engine::Engine, logit_bias::LogitBias, logits_processor::LogitsProcessor,
-    reserved_text::ReservedText, sampler::Sampler, tool_prompt::ToolStyle, *,
+    coordinates::{CoordinateMapper, CoordinateSpace},
+    engine::Engine,
+    logit_bias::LogitBias,
+    logits_processor::LogitsProcessor,
+    picture::Picture,
+    prompt::Prompt,
+    reserved_text::ReservedText,
+    sampler::Sampler,
+    tool_prompt::ToolStyle,
+    *,
 };
 use crate::{
-    chat::{self, EncodedImage, Image, Sampling},
+    chat::{self, EncodedImage, Image, ImageReport, Sampling},
     fair_queue::Share,
     tiny_model,
 };
