@@ -131,6 +131,15 @@ pub trait Backend: Send + Sync + 'static {
         None
     }
 
+    /// Whether the model can be unloaded while the server runs.
+    fn can_unload(&self) -> bool {
+        false
+    }
+
+    /// Loads or unloads the model in the background, if it can be unloaded. Chats in progress
+    /// complete.
+    fn set_loaded(&self, _loaded: bool) {}
+
     /// Whether the field of another server's API, such as `chat_template_kwargs`, affects this
     /// backend. Others are listed in the response header `x-stockade-ignored`.
     fn accepts_extension(&self, _name: &str) -> bool {
@@ -195,6 +204,8 @@ pub struct Load {
     /// How long the model has been working for a client that has left, because it cannot be
     /// stopped.
     pub draining: Option<Duration>,
+    /// How often the engine was restarted, because it was stuck or has died.
+    pub restarts: u64,
 }
 
 /// The lifecycle phase of the model.
@@ -208,6 +219,8 @@ pub enum Phase {
     /// Loading failed or the engine died; the text is one line with the cause and the remedy, for
     /// `/health/details`.
     Failed(String),
+    /// The model is not loaded, at the request of an administrator.
+    Unloaded,
 }
 
 /// Reports the token usage of a chat while the model works, for the token budget and the audit
@@ -281,6 +294,8 @@ pub enum BackendError {
     Loading,
     /// The model could not be loaded or has died; `/health/details` has the reason.
     Failed,
+    /// An administrator has unloaded the model.
+    Unloaded,
     /// The queue is full; retry after the given time.
     QueueFull {
         /// At least one second.
@@ -333,6 +348,7 @@ impl fmt::Display for BackendError {
         match self {
             Self::Loading => f.write_str("the model is still loading"),
             Self::Failed => f.write_str("the model is not available"),
+            Self::Unloaded => f.write_str("the model is not loaded"),
             Self::QueueFull { .. } => f.write_str("the model's queue is full"),
             Self::QueueTimeout { .. } => {
                 f.write_str("the request waited for the model for too long")

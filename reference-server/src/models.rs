@@ -82,15 +82,17 @@ impl Models {
         self.0.models.get(at)
     }
 
-    /// The phase for readiness: ready if any model is ready, and loading if one still loads.
+    /// The phase for readiness: ready if any model is ready, or else loading if one still loads, or
+    /// failed if one has failed.
     pub(crate) fn phase(&self) -> Phase {
         let phases = || self.iter().map(|model| model.backend.status().phase);
         let ready = phases().find(|phase| *phase == Phase::Ready);
         let loading = || phases().find(|phase| matches!(phase, Phase::Loading(_)));
-        let failed = || phases().next();
+        let failed = || phases().find(|phase| matches!(phase, Phase::Failed(_)));
         ready
             .or_else(loading)
             .or_else(failed)
+            .or_else(|| phases().next())
             .unwrap_or(Phase::Ready)
     }
 

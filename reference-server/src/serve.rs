@@ -92,6 +92,8 @@ async fn report_progress(models: Models, address: SocketAddr, mut reporter: impl
             Phase::Loading(stage) => reporter.loading(&stage, status.bytes),
             Phase::Ready => return reporter.ready(address, &status.device),
             Phase::Failed(why) => reporter.failed(address, &why),
+            // An administrator was faster.
+            Phase::Unloaded => return,
         }
         time::sleep(STATUS_POLL_INTERVAL).await;
     }

@@ -104,6 +104,7 @@ pub(super) fn check_phase(backend: &dyn Backend) -> Result<(), BackendError> {
         Phase::Ready => Ok(()),
         Phase::Loading(_) => Err(BackendError::Loading),
         Phase::Failed(_) => Err(BackendError::Failed),
+        Phase::Unloaded => Err(BackendError::Unloaded),
     }
 }
 

@@ -110,6 +110,7 @@ impl ModelReport {
             Phase::Ready => ("ready", None, None),
             Phase::Loading(stage) => ("loading", Some(stage), None),
             Phase::Failed(why) => ("failed", None, Some(why)),
+            Phase::Unloaded => ("unloaded", None, None),
         };
         let load = model.backend.load();
         let group = model.backend.upstreams();
@@ -168,6 +169,7 @@ impl Api {
         match self.models.phase() {
             Phase::Loading(_) => return "loading",
             Phase::Failed(_) => return "failed",
+            Phase::Unloaded => return "unloaded",
             Phase::Ready => {}
         }
         // The fence would refuse every request.
@@ -175,7 +177,11 @@ impl Api {
             return "limits_unavailable";
         }
         let sources = self.sources.readiness();
-        let is_ready = |model: &Model| model.backend.status().phase == Phase::Ready;
+        // An administrator knows that a model is not loaded.
+        let is_ready = |model: &Model| {
+            let phase = model.backend.status().phase;
+            matches!(phase, Phase::Ready | Phase::Unloaded)
+        };
         match sources {
             "ready" if !self.models.iter().all(is_ready) => "degraded",
             sources => sources,

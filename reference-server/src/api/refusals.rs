@@ -109,6 +109,9 @@ impl From<BackendError> for Refusal {
             BackendError::Failed => Self::new(RefusalKind::Unavailable, text)
                 .with_code("MODEL_FAILED")
                 .retry_after(Duration::from_secs(30)),
+            BackendError::Unloaded => Self::new(RefusalKind::Unavailable, text)
+                .with_code("MODEL_UNLOADED")
+                .retry_after(Duration::from_secs(60)),
             BackendError::QueueFull { retry_after } => Self::new(RefusalKind::Unavailable, text)
                 .with_code("QUEUE_FULL")
                 .retry_after(retry_after),

@@ -106,6 +106,7 @@ fn may_fall_back(refusal: &Refusal) -> bool {
         "MODEL_FAILED"
             | "MODEL_LOADING"
             | "MODEL_STUCK"
+            | "MODEL_UNLOADED"
             | "QUEUE_FULL"
             | "QUEUE_TIMEOUT"
             | "UPSTREAM_BUSY"

@@ -11,7 +11,9 @@
 //! 4. Dropping a [`Generation`] stops the model after the current token. The slot is released when
 //!    the engine has stopped.
 //! 5. An embedding model embeds the inputs of a request one after the other.
-//! 6. If the engine dies, its chats fail with [`BackendError::Engine`] and it is loaded again.
+//! 6. The model can be unloaded and loaded again. Its chats in progress complete before its memory
+//!    is released; further ones are refused with [`BackendError::Unloaded`].
+//! 7. If the engine dies, its chats fail with [`BackendError::Engine`] and it is loaded again.
 //!
 //! `panic = "abort"` must not be set, because mistral.rs panics on recoverable errors.
 
@@ -100,6 +102,8 @@ pub struct MistralRs {
     older_images: OlderImages,
     coordinates: Coordinates,
     state: watch::Receiver<State>,
+    /// Whether the model shall be loaded.
+    wanted: Arc<watch::Sender<bool>>,
     admission: Arc<Admission>,
     decode_pool: BlockingPool,
     grammar_pool: BlockingPool,
@@ -111,13 +115,15 @@ impl MistralRs {
     pub fn start(config: MistralRsConfig) -> Self {
         let metrics = EngineMetrics::new(&config.name);
         let admission = Arc::new(Admission::new(config.queue_limits(), metrics));
+        let wanted = Arc::new(watch::Sender::new(true));
         Self {
             older_images: config.older_images,
             coordinates: config.coordinates,
             admission: admission.clone(),
             decode_pool: BlockingPool::per_core(),
             grammar_pool: BlockingPool::per_core(),
-            state: supervise::start(config, admission),
+            state: supervise::start(config, admission, wanted.subscribe()),
+            wanted,
         }
     }
 
@@ -156,6 +162,7 @@ impl MistralRs {
         match (&state.phase, &state.engine) {
             (Phase::Ready, Some(engine)) => Ok(engine.clone()),
             (Phase::Failed(_), _) => Err(BackendError::Failed),
+            (Phase::Unloaded, _) => Err(BackendError::Unloaded),
             _ => Err(BackendError::Loading),
         }
     }
@@ -213,6 +220,14 @@ impl Backend for MistralRs {
             older_images: self.older_images.name(),
             coordinates: self.coordinates.name(),
         })
+    }
+
+    fn can_unload(&self) -> bool {
+        true
+    }
+
+    fn set_loaded(&self, loaded: bool) {
+        self.wanted.send_replace(loaded);
     }
 
     fn accepts_extension(&self, name: &str) -> bool {

@@ -60,6 +60,7 @@ impl Backend for Upstream {
         let upstreams = self.group.status().upstreams;
         Some(Load {
             draining: None,
+            restarts: 0,
             running: upstreams.iter().map(|upstream| upstream.in_flight).sum(),
             waiting: upstreams.iter().map(|upstream| upstream.waiting).sum(),
         })

@@ -681,7 +681,8 @@ struct Version {
 
 #[derive(ToSchema)]
 struct Health {
-    /// `live`, `ready`, `degraded`, `loading`, `failed`, `limits_unavailable` or `keys_stale`.
+    /// `live`, `ready`, `degraded`, `loading`, `failed`, `unloaded`, `limits_unavailable` or
+    /// `keys_stale`.
     status: String,
 }
 

@@ -130,6 +130,7 @@ impl Admission {
             draining: running
                 .filter_map(|running| running.activity.draining_for(now))
                 .max(),
+            restarts: self.metrics.restarts(),
         }
     }
 

@@ -130,6 +130,7 @@ pub(super) enum RestartReason {
 pub(super) struct EngineMetrics {
     model: Arc<str>,
     resumes: AtomicU64,
+    restarts: AtomicU64,
     /// Looked up at the first request, when the recorder is installed.
     handles: OnceLock<Handles>,
 }
@@ -150,6 +151,7 @@ impl EngineMetrics {
         Self {
             model: model.into(),
             resumes: AtomicU64::new(0),
+            restarts: AtomicU64::new(0),
             handles: OnceLock::new(),
         }
     }
@@ -212,8 +214,14 @@ impl EngineMetrics {
         self.handles().resumes.increment(1);
     }
 
+    /// The number of restarts of the engine.
+    pub(super) fn restarts(&self) -> u64 {
+        self.restarts.load(Ordering::Relaxed)
+    }
+
     /// Counts a restart of the engine.
     pub(super) fn restarted(&self, reason: RestartReason) {
+        self.restarts.fetch_add(1, Ordering::Relaxed);
         let reason = match reason {
             RestartReason::Died => "died",
             RestartReason::Stuck => "stuck",

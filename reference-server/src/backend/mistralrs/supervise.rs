@@ -2,6 +2,7 @@
 
 use std::{
     any::Any,
+    future,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread,
@@ -69,6 +70,17 @@ impl LoadedEngine {
         }
     }
 
+    /// Resolves when no request uses the engine any more, except for this reference.
+    async fn unused(&self) {
+        let users = || match self {
+            Self::Chat(engine) => Arc::strong_count(engine),
+            Self::Embedding(embedder) => Arc::strong_count(embedder),
+        };
+        while users() > 1 {
+            tokio::time::sleep(CHECK_INTERVAL).await;
+        }
+    }
+
     /// Ends all requests of an engine that is stuck.
     fn give_up(&self) {
         match self {
@@ -87,7 +99,11 @@ const MAX_BACKOFF: Duration = Duration::from_secs(60);
 /// Starts the supervisor thread, which ends when all receivers of the state are dropped.
 ///
 /// It has a runtime of its own, because loading blocks for minutes inside async code.
-pub(super) fn start(config: MistralRsConfig, admission: Arc<Admission>) -> watch::Receiver<State> {
+pub(super) fn start(
+    config: MistralRsConfig,
+    admission: Arc<Admission>,
+    wanted: watch::Receiver<bool>,
+) -> watch::Receiver<State> {
     let (state, watching) = watch::channel(State {
         phase: Phase::Loading("starting".to_owned()),
         device: "unknown".to_owned(),
@@ -106,7 +122,7 @@ pub(super) fn start(config: MistralRsConfig, admission: Arc<Admission>) -> watch
                 .enable_all()
                 .build()
             {
-                Ok(runtime) => supervise(&config, &admission, &runtime, &thread_state),
+                Ok(runtime) => supervise(&config, &admission, wanted, &runtime, &thread_state),
                 Err(error) => {
                     fail(
                         &thread_state,
@@ -125,6 +141,7 @@ pub(super) fn start(config: MistralRsConfig, admission: Arc<Admission>) -> watch
 fn supervise(
     config: &MistralRsConfig,
     admission: &Admission,
+    mut wanted: watch::Receiver<bool>,
     runtime: &Runtime,
     state: &watch::Sender<State>,
 ) {
@@ -136,6 +153,22 @@ fn supervise(
     let mut failures = 0;
     let mut last_error = None;
     loop {
+        if !*wanted.borrow() {
+            set(state, Phase::Unloaded, None);
+            tracing::info!("the model is unloaded");
+            let reload = async {
+                tokio::select! {
+                    biased;
+                    () = state.closed() => false,
+                    loaded = wanted.wait_for(|wanted| *wanted) => loaded.is_ok(),
+                }
+            };
+            if !runtime.block_on(reload) {
+                return;
+            }
+            report(LoadEvent::Stage("starting".to_owned()));
+            (failures, last_error) = (0, None);
+        }
         let attempt = catch_unwind(AssertUnwindSafe(|| {
             let placement = Placement::open(&config.device)?;
             state.send_modify(|state| state.device.clone_from(&placement.name));
@@ -151,17 +184,22 @@ fn supervise(
                 last_error = None;
                 set(state, Phase::Ready, Some(engine.clone()));
                 let since = Instant::now();
-                let ended = runtime.block_on(async {
+                let end = runtime.block_on(async {
                     tokio::select! {
-                        () = engine.died() => Some(RestartReason::Died),
+                        () = engine.died() => End::Restart(RestartReason::Died),
                         stuck_for = stuck(admission) => {
                             tracing::error!(?stuck_for, "the engine is stuck");
-                            Some(RestartReason::Stuck)
+                            End::Restart(RestartReason::Stuck)
                         }
-                        () = state.closed() => None,
+                        () = unloaded(&engine, &mut wanted, state) => End::Unloaded,
+                        () = state.closed() => End::Closed,
                     }
                 });
-                let Some(reason) = ended else { return };
+                let reason = match end {
+                    End::Restart(reason) => reason,
+                    End::Unloaded => continue,
+                    End::Closed => return,
+                };
                 admission.metrics.restarted(reason);
                 failures = if since.elapsed() > HEALTHY_AFTER {
                     0
@@ -189,6 +227,8 @@ fn supervise(
         let left = runtime.block_on(async {
             tokio::select! {
                 () = tokio::time::sleep(backoff(failures)) => false,
+                // Not needed any more, or needed at once.
+                changed = wanted.changed() => changed.is_err(),
                 () = state.closed() => true,
             }
         });
@@ -196,6 +236,32 @@ fn supervise(
             return;
         }
     }
+}
+
+/// Why the supervisor leaves an engine.
+enum End {
+    Restart(RestartReason),
+    Unloaded,
+    Closed,
+}
+
+/// Resolves when the engine is not wanted, and its requests have ended. Until then it can be wanted
+/// again.
+async fn unloaded(
+    engine: &LoadedEngine,
+    wanted: &mut watch::Receiver<bool>,
+    state: &watch::Sender<State>,
+) {
+    while wanted.wait_for(|wanted| !*wanted).await.is_ok() {
+        set(state, Phase::Unloaded, None);
+        tracing::info!("the model is unloaded when its requests have ended");
+        tokio::select! {
+            () = engine.unused() => return,
+            _ = wanted.wait_for(|wanted| *wanted) => set(state, Phase::Ready, Some(engine.clone())),
+        }
+    }
+    // The supervisor is about to end.
+    future::pending().await
 }
 
 /// How often running requests are checked for progress.

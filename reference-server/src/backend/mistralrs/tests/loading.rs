@@ -1,4 +1,5 @@
 use stockade_server_config::MemoryCheck;
+use stockade_testkit::poll::until_async;
 
 use super::*;
 use crate::tiny_model::gguf::{self, GgufTokenizer, GgufType};
@@ -116,6 +117,58 @@ async fn loads_a_fixed_model_without_a_restart() {
     fs::rename(&aside, &weights).unwrap();
     let ready = |state: &State| state.phase == Phase::Ready;
     with_timeout(backend.state.wait_for(ready)).await.unwrap();
+}
+
+#[tokio::test]
+async fn unloads_after_the_chats_in_progress_and_loads_again() {
+    let dir = vision_model();
+    let mut backend = ready(config(dir.path())).await;
+    let engine = Arc::downgrade(&backend.engine().unwrap());
+    let running = backend.chat(chat("Hello", &[], 16), UsageMeter::default());
+    let running = with_timeout(running).await.unwrap();
+
+    backend.set_loaded(false);
+    let phase = async |backend: &mut MistralRs, phase: Phase| {
+        let reached = backend.state.wait_for(|state| state.phase == phase);
+        with_timeout(reached).await.unwrap();
+    };
+    phase(&mut backend, Phase::Unloaded).await;
+    let refused = ask(&backend, chat("Hello", &[], 4)).await;
+    assert_eq!(refused.unwrap_err(), BackendError::Unloaded);
+    let answer = with_timeout(collect(running)).await.unwrap();
+    assert_eq!(answer.usage.completion_tokens, 16);
+    until_async("the end of the engine", async || engine.strong_count() == 0).await;
+
+    backend.set_loaded(true);
+    phase(&mut backend, Phase::Ready).await;
+    let answer = ask(&backend, chat("Hello", &[], 4)).await.unwrap();
+    assert_eq!(answer.usage.completion_tokens, 4);
+
+    // Wanted again while a chat may be in progress.
+    let running = backend.chat(chat("Hello", &[], 16), UsageMeter::default());
+    let running = with_timeout(running).await.unwrap();
+    backend.set_loaded(false);
+    phase(&mut backend, Phase::Unloaded).await;
+    backend.set_loaded(true);
+    phase(&mut backend, Phase::Ready).await;
+    let answer = with_timeout(collect(running)).await.unwrap();
+    assert_eq!(answer.usage.completion_tokens, 16);
+}
+
+#[tokio::test]
+async fn a_model_that_cannot_be_loaded_can_be_unloaded() {
+    let dir = vision_model();
+    fs::remove_file(dir.path().join("model.safetensors")).unwrap();
+    let mut backend = MistralRs::start(config(dir.path()));
+    assert!(matches!(
+        with_timeout(backend.settled()).await,
+        Phase::Failed(_)
+    ));
+    backend.set_loaded(false);
+    let unloaded = |state: &State| state.phase == Phase::Unloaded;
+    with_timeout(backend.state.wait_for(unloaded))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
