@@ -69,16 +69,18 @@ async fn a_picture_of_another_client_takes_as_long_as_a_new_one() {
     let dir = vision_model();
     let backend = ready(config(dir.path())).await;
     let engine = backend.engine().unwrap();
-    let (mut others, mut owns) = (Duration::ZERO, Duration::ZERO);
-    for seed in 0..4 {
+    // The least time of several, because other tests share the processors. A cache that clients
+    // share would make both the same in every round.
+    let (mut others, mut owns) = (Duration::MAX, Duration::MAX);
+    for seed in 0..24 {
         let image = noise(476, 364, seed);
         reading_time(&engine, &image, 1).await;
-        others += reading_time(&engine, &image, 2).await;
-        owns += reading_time(&engine, &image, 2).await;
+        others = others.min(reading_time(&engine, &image, 2).await);
+        owns = owns.min(reading_time(&engine, &image, 2).await);
+        // The cache works for its owner.
+        if seed >= 3 && others * 2 > owns * 3 {
+            return;
+        }
     }
-    // The cache works for its owner.
-    assert!(
-        others * 2 > owns * 3,
-        "another client's {others:?}, its own {owns:?}"
-    );
+    panic!("the picture of another client takes {others:?}, an own one {owns:?}");
 }
