@@ -19,6 +19,7 @@ use crate::{
     Config, StartError, logging,
     reload::ConfigSource,
     serve::{self, LogReporter},
+    systemd::Sockets,
 };
 
 /// An OpenAI-compatible server for vision-language models, behind a fence of API keys
@@ -83,10 +84,12 @@ impl Cli {
     pub fn run(self) -> Result<(), StartError> {
         match self.command {
             Command::Serve(args) => {
+                let sockets = Sockets::take()?;
                 let source = ConfigSource::new(args.config.clone(), move || args.config());
                 let config = source.load()?;
                 logging::init(&config.log);
-                block_on(serve::serve(config, Some(source), LogReporter::default()))
+                let reporter = LogReporter::default();
+                block_on(serve::serve(config, Some(source), sockets, reporter))
             }
             #[cfg(feature = "mistralrs")]
             Command::Demo(args) => block_on(demo::run(args)),

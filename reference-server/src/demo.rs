@@ -23,6 +23,7 @@ use crate::{
     cli::{key, model_argument},
     logging,
     serve::{self, LogReporter},
+    systemd::Sockets,
     tiny_model,
 };
 use console::ConsoleReporter;
@@ -74,7 +75,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), StartError> {
         log: LogReporter::default(),
         has_failed: false,
     };
-    serve::serve(config, None, reporter).await
+    serve::serve(config, None, Sockets::default(), reporter).await
 }
 
 /// The model that the demo serves.

@@ -22,6 +22,7 @@ mod reload;
 mod serve;
 mod server;
 mod start_error;
+mod systemd;
 #[cfg(feature = "mistralrs")]
 pub mod tiny_model;
 mod tls;

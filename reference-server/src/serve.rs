@@ -1,8 +1,8 @@
 //! The lifecycle of a server process: start, load the model, serve, shut down.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{mem, net::SocketAddr, time::Duration};
 
-use tokio::time;
+use tokio::{task::JoinSet, time};
 
 #[cfg(feature = "mistralrs")]
 use crate::backend::MistralRsConfig;
@@ -12,17 +12,20 @@ use crate::{
     memory_protection,
     models::Models,
     reload::{ConfigSource, ReloadSignal, Reloader},
-    server::{self, Server},
+    server::{self, Server, ShutdownSignal},
+    systemd::{self, Sockets},
 };
 
 /// How often the backend's status is polled while the model loads.
 const STATUS_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Serves until a signal stops it. With a `source`, SIGHUP reloads the configuration; without
-/// one, SIGHUP keeps its default action and ends the process when its terminal closes.
+/// one, SIGHUP keeps its default action and ends the process when its terminal closes. Listens on
+/// those of the `sockets` whose address is configured.
 pub(crate) async fn serve(
     config: Config,
     source: Option<ConfigSource>,
+    sockets: Sockets,
     reporter: impl ProgressReporter,
 ) -> Result<(), StartError> {
     memory_protection::enable(&config.server);
@@ -33,7 +36,7 @@ pub(crate) async fn serve(
         .transpose()?;
     check_models(&config)?;
     // Bind first, so that a second server fails before it loads a model.
-    let mut server = Server::bind(&config).await?;
+    let mut server = Server::bind_to(&config, sockets).await?;
     let address = server.address();
     let scheme = match server.tls() {
         Some(_) => "https",
@@ -52,9 +55,16 @@ pub(crate) async fn serve(
         tokio::spawn(reloader.run(reload_signal));
     }
     let models = Models::start(&config)?;
-    let reporting = tokio::spawn(report_progress(models.clone(), address, reporter));
+    let mut tasks = JoinSet::new();
+    tasks.spawn(report_progress(models.clone(), address, reporter));
+    tasks.spawn(systemd::feed_watchdog());
+    let mut stop = shutdown.clone();
+    tasks.spawn(async move {
+        server::requested(&mut stop, ShutdownSignal::Graceful).await;
+        systemd::stopping();
+    });
+    systemd::ready();
     server.run(models, shutdown).await;
-    reporting.abort();
     Ok(())
 }
 
@@ -116,6 +126,7 @@ impl ProgressReporter for LogReporter {
         }
         if self.last != stage {
             stage.clone_into(&mut self.last);
+            systemd::status(&format!("loading the model: {stage}"));
             tracing::info!(stage, "loading the model");
         }
         if let Some(bytes) = bytes.filter(|bytes| self.is_step(*bytes)) {
@@ -125,12 +136,15 @@ impl ProgressReporter for LogReporter {
     }
 
     fn ready(&mut self, _address: SocketAddr, device: &str) {
+        systemd::status("ready");
         tracing::info!(device, "the model is ready");
     }
 
     fn failed(&mut self, _address: SocketAddr, _why: &str) {
         // The backend logs each new cause itself.
-        self.has_failed = true;
+        if !mem::replace(&mut self.has_failed, true) {
+            systemd::status("the model cannot be loaded; retrying, see the log");
+        }
     }
 }
 
@@ -139,7 +153,7 @@ impl LogReporter {
     fn is_step(&mut self, bytes: ByteProgress) -> bool {
         let tenths = bytes.done.saturating_mul(10).checked_div(bytes.total);
         let tenths = tenths.unwrap_or(0);
-        std::mem::replace(&mut self.tenths, tenths) != tenths
+        mem::replace(&mut self.tenths, tenths) != tenths
     }
 }
 

@@ -26,13 +26,14 @@ mod workers;
 pub use shutdown::{ShutdownReport, ShutdownSignal};
 pub(crate) use sources::{SourceReport, Sources};
 
-pub(crate) use shutdown::shutdown_signals;
+pub(crate) use shutdown::{requested, shutdown_signals};
 
 use crate::{
     Config, DocsConfig, StartError,
     api::{self, ApiLimits},
     fence::{self, BodyLimit, DeadlinePolicy, HostGuard, ServerLayers},
     models::Models,
+    systemd::Sockets,
     tls::{self, WatchedTls},
 };
 use addresses::Addresses;
@@ -62,13 +63,22 @@ impl Server {
     /// # Errors
     /// Returns an error if one of these fails or a setting is invalid.
     pub async fn bind(config: &Config) -> Result<Self, StartError> {
+        Self::bind_to(config, Sockets::default()).await
+    }
+
+    /// Binds the addresses that no socket listens on yet, and loads the certificate and the keys.
+    ///
+    /// # Errors
+    /// Returns an error if one of these fails, a setting is invalid, or a socket is not used.
+    pub(crate) async fn bind_to(config: &Config, mut sockets: Sockets) -> Result<Self, StartError> {
         let address = config.server.listen;
-        let listener = TcpListener::bind(address)
+        let listener = sockets
+            .listen(address)
             .await
-            .map_err(|error| bind_error(address, &error))?;
+            .map_err(|error| bind_error(address, &error, "--listen"))?;
         let address = listener
             .local_addr()
-            .map_err(|error| bind_error(address, &error))?;
+            .map_err(|error| bind_error(address, &error, "--listen"))?;
         let hosts = HostGuard::new(&config.server.hosts)?;
         // Before anything is counted, so that all metrics are described.
         let prometheus = prometheus::install();
@@ -79,6 +89,7 @@ impl Server {
         // without writing to it.
         let limited = apply_server_limits(config);
         let max_tokens = default_max_tokens(config);
+        sockets.finish()?;
         let fence = fence::build(&limited, config.log.format, config.docs, max_tokens).await?;
         let stale = seconds(config.server.stale_keys_timeout_secs);
         let mut sources = Sources::new(fence.clone(), stale);
@@ -196,18 +207,19 @@ fn seconds(seconds: u32) -> Duration {
     Duration::from_secs(seconds.into())
 }
 
-fn bind_error(address: SocketAddr, error: &std::io::Error) -> StartError {
+/// The error of an address that `option` sets.
+fn bind_error(address: SocketAddr, error: &std::io::Error, option: &str) -> StartError {
     StartError::new(match error.kind() {
         std::io::ErrorKind::AddrInUse => format!(
             "{address} is in use: stop the program that listens on it, or choose another \
-             address with --listen"
+             address with {option}"
         ),
         std::io::ErrorKind::PermissionDenied => {
             format!(
-                "permission denied to listen on {address}: choose a port above 1023 with --listen"
+                "permission denied to listen on {address}: choose a port above 1023 with {option}"
             )
         }
-        _ => format!("cannot listen on {address}: {error}; choose another address with --listen"),
+        _ => format!("cannot listen on {address}: {error}; choose another address with {option}"),
     })
 }
 

@@ -29,7 +29,7 @@ pub struct ShutdownReport {
 }
 
 /// Resolves when at least this shutdown is requested.
-pub(super) async fn requested(
+pub(crate) async fn requested(
     shutdown: &mut watch::Receiver<ShutdownSignal>,
     at_least: ShutdownSignal,
 ) {
