@@ -54,6 +54,8 @@ pub(crate) mod routes {
     pub(crate) const RESPONSES: &str = "/v1/responses";
     pub(crate) const MESSAGES: &str = "/v1/messages";
     pub(crate) const COUNT_TOKENS: &str = "/v1/messages/count_tokens";
+    /// Only with an administration.
+    pub(crate) const USAGE: &str = "/v1/usage";
     pub(crate) const MODELS: &str = "/v1/models";
     /// A wildcard, because the name of a Hub model contains a slash.
     pub(crate) const MODEL: &str = "/v1/models/{*id}";

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use stockade::{ConfigError, Environment, Format};
+use stockade_admin::AdminConfig;
 use stockade_server_config::ServerFile;
 
 #[cfg(feature = "mistralrs")]
@@ -31,6 +32,8 @@ pub struct Config {
     pub docs: DocsConfig,
     /// The log level and format.
     pub log: LogConfig,
+    /// The administration; `None` to serve none.
+    pub admin: Option<AdminConfig>,
     /// Authentication, authorization and limits.
     pub fence: stockade::Config,
 }
@@ -86,6 +89,7 @@ impl Config {
             upstreams: file.upstreams,
             docs: file.docs,
             log: file.log,
+            admin: file.admin,
             fence: file.fence,
         })
     }

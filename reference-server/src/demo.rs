@@ -53,6 +53,9 @@ pub(crate) struct DemoArgs {
     /// The address to listen on
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8000", value_parser = listen_address)]
     listen: SocketAddr,
+    /// The address of the administration; by default the next port of --listen
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = listen_address)]
+    admin_listen: Option<SocketAddr>,
     /// Serve a tiny model with random weights of this seed, which answers gibberish at full length
     #[arg(long, conflicts_with = "model")]
     seed: Option<u64>,
@@ -62,8 +65,12 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), StartError> {
     // The directory is removed on return, so a signal must stop the server, not the process.
     let folder = DemoDir::make(args.dir)?;
     let listen = with_port(args.listen)?;
+    let admin = match args.admin_listen {
+        Some(address) => with_port(address)?,
+        None => admin_address(args.listen)?,
+    };
     let model = DemoModel::new(args.model, args.seed);
-    let key = write_files(folder.path(), &model, listen).await?;
+    let key = write_files(folder.path(), &model, listen, admin).await?;
     let config = Config::read(&folder.path().join(CONFIG), &Environment::from_process())?;
     logging::init(&config.log);
     let reporter = ConsoleReporter {
@@ -71,6 +78,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), StartError> {
         kept: folder.is_kept(),
         model,
         key,
+        admin: None,
         bar: None,
         log: LogReporter::default(),
         has_failed: false,
@@ -156,6 +164,7 @@ async fn write_files(
     folder: &Path,
     model: &DemoModel,
     listen: SocketAddr,
+    admin: SocketAddr,
 ) -> Result<GeneratedKey, StartError> {
     let path = folder.join(MODEL);
     let (source, seed) = match model {
@@ -197,6 +206,8 @@ async fn write_files(
          \"{NAME}\" }}]\n\n\
          {embedding}\
          [auth]\nkeys_file = \"{KEYS}\"\n\n\
+         # The web page for keys, bans, usage and records.\n\
+         [admin]\nlisten = \"{admin}\"\n\n\
          # The API is described at /docs/.\n[docs]\nallowed = true\n\n\
          [log]\nformat = \"text\"\n"
     );
@@ -238,6 +249,17 @@ fn with_port(listen: SocketAddr) -> Result<SocketAddr, StartError> {
     TcpListener::bind(listen)
         .and_then(|listener| listener.local_addr())
         .map_err(|error| StartError::new(format!("cannot listen on {listen}: {error}")))
+}
+
+/// The address of the administration: the next port if it is free, else another one. The
+/// administration is for this machine only, wherever the API is served.
+fn admin_address(asked: SocketAddr) -> Result<SocketAddr, StartError> {
+    let next = asked.port().checked_add(1).filter(|_| asked.port() != 0);
+    let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    match next.map(local) {
+        Some(next) if TcpListener::bind(next).is_ok() => Ok(next),
+        _ => with_port(local(0)),
+    }
 }
 
 fn cannot_create(error: &tiny_model::TinyModelError) -> StartError {

@@ -3,13 +3,13 @@
 //! The layers are applied with [`Router::layer`], so that each of them sees the matched route.
 //! Routes without a rule in [`rules`] are denied.
 
-use std::{collections::HashMap, io};
+use std::{collections::HashMap, io, sync::Arc};
 
 use axum::{Router, body::Body, middleware};
 use http::{HeaderValue, Request, header::CACHE_CONTROL};
 use stockade::{Config, Fence, FenceBody, SecurityHeadersLayer};
 use stockade_audit::{AuditLog, Journal, Overflow, WriterSink};
-use stockade_core::guard::Guard;
+use stockade_core::{guard::Guard, llm::ModelRequest};
 use tower::ServiceBuilder;
 use tower_http::set_header::SetResponseHeaderLayer;
 
@@ -23,7 +23,7 @@ pub(crate) use body_limit::BodyLimit;
 pub(crate) use deadline::{Deadline, DeadlinePassed, DeadlinePolicy};
 pub(crate) use host::HostGuard;
 
-use crate::{DocsConfig, LogFormat, StartError};
+use crate::{DocsConfig, LogFormat, StartError, admin::AdminFenceParts};
 use log_sink::LogSink;
 
 /// The server's own layers, outside the fence and between the fence and the handlers.
@@ -36,22 +36,38 @@ pub(crate) struct ServerLayers {
 }
 
 /// Builds the fence. The server supplies the scopes and body rules of its routes, unless the
-/// configuration has a `[[routes]]` table. `max_tokens` has the defaults of models, by name.
+/// configuration has a `[[routes]]` table. `max_tokens` has the defaults of models, by name;
+/// `admin` are the parts of an administration.
 pub(crate) async fn build(
     config: &Config,
     log: LogFormat,
     docs: DocsConfig,
     max_tokens: HashMap<String, u32>,
+    admin: Option<AdminFenceParts>,
 ) -> Result<Fence, StartError> {
+    let max_tokens = Arc::new(max_tokens);
+    let max_tokens_by = move |request: &ModelRequest| {
+        let model = request.model.as_deref()?;
+        max_tokens.get(model).copied()
+    };
     let mut fence = Fence::builder(config)
         .metrics()
-        .max_tokens_by(move |request| max_tokens.get(request.model.as_deref()?).copied());
+        .max_tokens_by(max_tokens_by.clone());
+    let has_usage = admin.is_some();
+    if let Some(admin) = admin {
+        fence = fence
+            .copy_records(admin.records)
+            .after_body(admin.budgets.max_tokens_by(max_tokens_by));
+        if let Some(tokens) = admin.revocations {
+            fence = fence.revocations(Arc::new(tokens));
+        }
+    }
     if config.audit.is_none() {
         fence = fence.records(move || log_records(log));
     }
     if config.routes.is_empty() {
         fence = fence.bodies(rules::body_rules(&config.body));
-        let scopes = rules::scope_guard(&config.auth.realm, docs)
+        let scopes = rules::scope_guard(&config.auth.realm, docs, has_usage)
             .map_err(|error| StartError::context("invalid route table", &error))?;
         fence = fence
             .scopes(scopes)

@@ -2,10 +2,11 @@
 //! also reopens the log files.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use arc_swap::ArcSwap;
 use metrics::{Counter, Gauge};
 use stockade::Fence;
 use stockade_audit::{EventKind, SecurityEvent};
@@ -64,6 +65,31 @@ impl ReloadSignal {
     }
 }
 
+/// Reloads the configuration on request. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct ReloadHandle(Arc<Shared>);
+
+impl ReloadHandle {
+    /// The path of the configuration file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0.source.path
+    }
+
+    /// The configuration in effect.
+    pub(crate) fn current(&self) -> &Arc<ArcSwap<Config>> {
+        &self.0.current
+    }
+
+    /// Reloads as on SIGHUP. Returns the changed settings that take effect at the next start.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// Returns an error if the new configuration is rejected; the old one stays active.
+    pub(crate) fn reload(&self) -> Result<Vec<String>, StartError> {
+        self.0.reload_on_signal()
+    }
+}
+
 /// Reloads the configuration of a running server.
 pub(crate) struct Reloader {
     shared: Arc<Shared>,
@@ -73,6 +99,7 @@ pub(crate) struct Reloader {
 
 struct Shared {
     source: ConfigSource,
+    current: Arc<ArcSwap<Config>>,
     fence: Fence,
     tls: Option<WatchedTls>,
     health: SourceHealth,
@@ -85,6 +112,9 @@ struct Shared {
 
 /// The gauge of the settings that take effect at the next start.
 pub(crate) const PENDING_SETTINGS: &str = "stockade_pending_settings";
+
+/// The beginning of the name of the configuration file among the watched sources.
+pub(crate) const CONFIGURATION: &str = "configuration";
 
 /// The settings of the server itself that a reload applies, if TLS stays enabled.
 const TLS_FILES: [&str; 4] = [
@@ -106,12 +136,13 @@ impl Reloader {
     /// Returns an error if the watcher thread cannot be started.
     pub(crate) fn start(
         source: ConfigSource,
+        config: &Config,
         fence: Fence,
         tls: Option<WatchedTls>,
     ) -> Result<Self, StartError> {
         // Registers them at startup, so that the first failure shows as an increase.
         let count = |result| metrics::counter!("stockade_reloads_total", "result" => result);
-        let health = SourceHealth::new(format!("configuration {}", source.path.display()));
+        let health = SourceHealth::new(format!("{CONFIGURATION} {}", source.path.display()));
         let versions = source.versions.clone();
         let shared = Arc::new(Shared {
             last: Mutex::new(LastAttempt {
@@ -119,6 +150,7 @@ impl Reloader {
                 error: None,
             }),
             source,
+            current: Arc::new(ArcSwap::from_pointee(config.clone())),
             fence,
             tls,
             health: health.clone(),
@@ -139,6 +171,11 @@ impl Reloader {
         })
     }
 
+    /// Reloads on request.
+    pub(crate) fn handle(&self) -> ReloadHandle {
+        ReloadHandle(Arc::clone(&self.shared))
+    }
+
     /// The health of the configuration file.
     pub(crate) fn health(&self) -> SourceHealth {
         self.shared.health.clone()
@@ -149,7 +186,8 @@ impl Reloader {
     pub(crate) async fn run(self, mut signals: ReloadSignal) {
         while signals.0.recv().await.is_some() {
             let shared = Arc::clone(&self.shared);
-            if let Err(error) = task::spawn_blocking(move || shared.reload_on_signal()).await {
+            let reload = move || drop(shared.reload_on_signal());
+            if let Err(error) = task::spawn_blocking(reload).await {
                 tracing::error!(%error, "the reload panicked");
             }
         }
@@ -157,14 +195,15 @@ impl Reloader {
 }
 
 impl Shared {
-    /// Reloads unconditionally, on SIGHUP.
-    fn reload_on_signal(&self) {
+    /// Reloads unconditionally, on SIGHUP or on request, and logs the outcome.
+    fn reload_on_signal(&self) -> Result<Vec<String>, StartError> {
         // First, so that the outcome of the reload is recorded in the new files.
         self.fence.audit().reopen();
         let mut last = self.last_attempt();
         last.versions = FileVersions::of([&self.source.path]);
-        match self.reload() {
-            Ok(()) => {
+        let reloaded = self.reload();
+        match &reloaded {
+            Ok(_) => {
                 last.error = None;
                 self.health.succeeded();
                 self.applied.increment(1);
@@ -181,6 +220,7 @@ impl Shared {
                 self.reject(&mut last, text);
             }
         }
+        reloaded
     }
 
     /// Reloads after the file has changed, or retries a file that was rejected.
@@ -193,7 +233,7 @@ impl Shared {
         }
         last.versions = versions;
         match self.reload() {
-            Ok(()) => {
+            Ok(_) => {
                 last.error = None;
                 self.applied.increment(1);
                 Ok(())
@@ -216,9 +256,9 @@ impl Shared {
         last.error = Some(error);
     }
 
-    /// Applies all changes or none: the steps that can fail come first. Reports those that take
-    /// effect at the next start.
-    fn reload(&self) -> Result<(), StartError> {
+    /// Applies all changes or none: the steps that can fail come first. Reports and returns those
+    /// that take effect at the next start.
+    fn reload(&self) -> Result<Vec<String>, StartError> {
         let config = self.source.load()?;
         let tls = self.tls.as_ref().zip(config.server.tls.as_ref());
         let versions = tls.map(|(_, files)| WatchedTls::versions(files));
@@ -230,7 +270,8 @@ impl Shared {
             pending.retain(|name| !TLS_FILES.contains(&name.as_str()));
         }
         self.report(&pending);
-        Ok(())
+        self.current.store(Arc::new(config));
+        Ok(pending)
     }
 
     fn report(&self, pending: &[String]) {

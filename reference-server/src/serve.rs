@@ -8,7 +8,9 @@ use tokio::{task::JoinSet, time};
 use crate::backend::MistralRsConfig;
 use crate::{
     Config, ModelConfig, StartError,
+    admin::AdminLinks,
     backend::{ByteProgress, Phase},
+    cli::print,
     memory_protection,
     models::Models,
     reload::{ConfigSource, ReloadSignal, Reloader},
@@ -26,7 +28,7 @@ pub(crate) async fn serve(
     config: Config,
     source: Option<ConfigSource>,
     sockets: Sockets,
-    reporter: impl ProgressReporter,
+    mut reporter: impl ProgressReporter,
 ) -> Result<(), StartError> {
     memory_protection::enable(&config.server);
     let shutdown = server::shutdown_signals()?;
@@ -50,11 +52,17 @@ pub(crate) async fn serve(
         tracing::info!("{layer}");
     }
     if let Some((source, reload_signal)) = source.zip(reload_signal) {
-        let reloader = Reloader::start(source, server.fence().clone(), server.tls().cloned())?;
+        let (fence, tls) = (server.fence().clone(), server.tls().cloned());
+        let reloader = Reloader::start(source, &config, fence, tls)?;
+        server.set_reload(reloader.handle());
         server.add_source(reloader.health());
         tokio::spawn(reloader.run(reload_signal));
     }
     let models = Models::start(&config)?;
+    server.administer(&models);
+    if let Some(links) = server.admin_links().await? {
+        reporter.administration(links)?;
+    }
     let mut tasks = JoinSet::new();
     tasks.spawn(report_progress(models.clone(), address, reporter));
     tasks.spawn(systemd::feed_watchdog());
@@ -85,6 +93,9 @@ fn check_models(_config: &Config) -> Result<(), StartError> {
 
 /// Receives the progress of loading the model.
 pub(crate) trait ProgressReporter: Send + 'static {
+    /// The administration is ready.
+    fn administration(&mut self, links: AdminLinks) -> Result<(), StartError>;
+
     /// Loading has reached this stage, and this progress in it.
     fn loading(&mut self, stage: &str, bytes: Option<ByteProgress>);
 
@@ -120,6 +131,26 @@ pub(crate) struct LogReporter {
 }
 
 impl ProgressReporter for LogReporter {
+    fn administration(&mut self, links: AdminLinks) -> Result<(), StartError> {
+        let AdminLinks {
+            page,
+            compatibility,
+            setup,
+        } = links;
+        tracing::info!(page, "the administration is ready");
+        if !compatibility.is_empty() {
+            let systems = compatibility.join(", ");
+            tracing::info!(systems, "the administration has compatibility routes");
+        }
+        match setup {
+            // Not in the log, which others may read.
+            Some(setup) => print(&format!(
+                "Create the first user of the administration, within 24 hours:\n{setup}"
+            )),
+            None => Ok(()),
+        }
+    }
+
     fn loading(&mut self, stage: &str, bytes: Option<ByteProgress>) {
         if self.has_failed {
             return;

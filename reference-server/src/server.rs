@@ -1,9 +1,10 @@
 //! The server: a listener, the fence and the API behind it.
 
-use std::{collections::HashMap, net::SocketAddr, time::Duration};
+use std::{collections::HashMap, net::SocketAddr, num::NonZeroUsize, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use stockade::{Fence, SecurityHeadersLayer};
+use stockade_core::client::TrustedProxies;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
@@ -30,9 +31,11 @@ pub(crate) use shutdown::{requested, shutdown_signals};
 
 use crate::{
     Config, DocsConfig, StartError,
+    admin::{self, AdminLinks, AdminParts, AdminServer},
     api::{self, ApiLimits},
     fence::{self, BodyLimit, DeadlinePolicy, HostGuard, ServerLayers},
     models::Models,
+    reload::ReloadHandle,
     systemd::Sockets,
     tls::{self, WatchedTls},
 };
@@ -55,6 +58,11 @@ pub struct Server {
     connections: ConnectionLimits,
     addresses: Addresses,
     workers: Workers,
+    admin: Option<AdminServer>,
+    admin_workers: Workers,
+    proxies: TrustedProxies,
+    config: Config,
+    reload: Option<ReloadHandle>,
 }
 
 impl Server {
@@ -89,18 +97,23 @@ impl Server {
         // without writing to it.
         let limited = apply_server_limits(config);
         let max_tokens = default_max_tokens(config);
+        let admin = match &config.admin {
+            Some(admin) => Some(AdminServer::bind(admin, &mut sockets).await?),
+            None => None,
+        };
         sockets.finish()?;
-        let fence = fence::build(&limited, config.log.format, config.docs, max_tokens).await?;
+        let parts = admin.as_ref().map(AdminServer::fence_parts).transpose()?;
+        let fence = fence::build(&limited, config.log.format, config.docs, max_tokens, parts);
+        let fence = fence.await?;
         let stale = seconds(config.server.stale_keys_timeout_secs);
         let mut sources = Sources::new(fence.clone(), stale);
         tls.iter().for_each(|tls| sources.add(tls.health()));
         let hsts = config.server.tls.as_ref().map_or(0, |tls| tls.hsts_secs);
-        let workers = Workers::start()
-            .map_err(|error| StartError::new(format!("cannot start threads: {error}")))?;
+        let workers = Workers::start().map_err(no_threads)?;
         let proxies = config.fence.client_ip.proxies();
         let proxies = proxies.map_err(|error| StartError::new(error.to_string()))?;
         let headers = SecurityHeadersLayer::new().hsts(seconds(hsts));
-        let addresses = Addresses::from_config(config, max_connections, proxies)?;
+        let addresses = Addresses::from_config(config, max_connections, proxies.clone())?;
         Ok(Self {
             listener,
             address,
@@ -130,6 +143,12 @@ impl Server {
             },
             addresses,
             workers,
+            admin,
+            // A thread of its own, so that requests of the API do not delay the administration.
+            admin_workers: Workers::with_threads(NonZeroUsize::MIN).map_err(no_threads)?,
+            proxies,
+            config: config.clone(),
+            reload: None,
         })
     }
 
@@ -140,10 +159,16 @@ impl Server {
 
     /// Serves these models until `shutdown` requests a stop.
     pub async fn run(
-        self,
+        mut self,
         models: Models,
         shutdown: watch::Receiver<ShutdownSignal>,
     ) -> ShutdownReport {
+        self.administer(&models);
+        let store = self.admin.as_ref().map(|admin| admin.store().clone());
+        let administration = self.admin.take().and_then(|admin| {
+            let built = admin.admin().cloned();
+            built.zip(Some(admin.into_listener()))
+        });
         let sources = self.sources;
         let _upkeep =
             AbortOnDropHandle::new(tokio::spawn(prometheus::upkeep(self.prometheus.clone())));
@@ -156,14 +181,38 @@ impl Server {
             sources.clone(),
             models.clone(),
         );
-        let router = api::router(models, self.fence.clone(), sources, self.api).merge(prometheus);
+        let router = api::router(models, self.fence.clone(), sources, self.api);
+        let router = router.merge(prometheus);
         let router = match self.docs.allowed {
             true => router.merge(api::openapi::router()),
             false => router,
         };
+        let router = match &store {
+            Some(store) => router.merge(admin::usage::router(store.clone())),
+            None => router,
+        };
         let abort = self.layers.deadlines.abort.clone();
         let router = fence::wrap(router, &self.fence, self.layers);
         let tls = self.tls.as_ref().map(WatchedTls::tls);
+        let administration = administration.map(|(admin, listener)| {
+            let listener = listener::Listener {
+                listener,
+                tls: tls.cloned(),
+                router: admin::router(&admin, router.clone(), self.proxies),
+                limits: ConnectionLimits {
+                    max_connections: ADMIN_CONNECTIONS,
+                    ..self.connections
+                },
+                workers: self.admin_workers,
+                // Few users, often of one address.
+                addresses: None,
+                pressure: Pressure::default(),
+                open: metrics::gauge!("stockade_admin_connections"),
+            };
+            AbortOnDropHandle::new(tokio::spawn(
+                listener.serve(abort.clone(), shutdown.clone()),
+            ))
+        });
         let server = listener::Listener {
             listener: self.listener,
             tls: tls.cloned(),
@@ -175,6 +224,12 @@ impl Server {
             open: metrics::gauge!("stockade_connections"),
         };
         let ended = server.serve(abort, shutdown).await;
+        drop(administration);
+        if let Some(store) = store
+            && let Err(error) = store.flush().await
+        {
+            tracing::error!(%error, "what was used last is not in the budgets");
+        }
         let audit = self.fence.audit().clone();
         // A thread of its own writes the records; waiting for it blocks.
         let flushed = tokio::task::spawn_blocking(move || audit.flush(AUDIT_FLUSH_TIMEOUT)).await;
@@ -182,6 +237,36 @@ impl Server {
             tracing::error!("the last records could not be written in time");
         }
         ended
+    }
+
+    /// Builds the administration, unless it has been built.
+    pub(crate) fn administer(&mut self, models: &Models) {
+        if let Some(admin) = &mut self.admin
+            && admin.admin().is_none()
+        {
+            admin.build(AdminParts {
+                fence: &self.fence,
+                models: models.clone(),
+                config: &self.config,
+                reload: self.reload.clone(),
+            });
+        }
+    }
+
+    /// Where the administration is, once it has been built; `None` without one.
+    ///
+    /// # Errors
+    /// Returns an error if its database fails.
+    pub(crate) async fn admin_links(&self) -> Result<Option<AdminLinks>, StartError> {
+        match &self.admin {
+            Some(admin) => admin.links(self.tls.is_some()).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Lets the administration reload the configuration.
+    pub(crate) fn set_reload(&mut self, reload: ReloadHandle) {
+        self.reload = Some(reload);
     }
 
     /// The certificate, if TLS is configured.
@@ -200,15 +285,22 @@ impl Server {
     }
 }
 
+/// The maximum number of concurrent connections to the administration; further ones wait.
+const ADMIN_CONNECTIONS: usize = 64;
+
 /// How long the shutdown waits for the last audit records to be written.
 const AUDIT_FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+
+fn no_threads(error: std::io::Error) -> StartError {
+    StartError::new(format!("cannot start threads: {error}"))
+}
 
 fn seconds(seconds: u32) -> Duration {
     Duration::from_secs(seconds.into())
 }
 
 /// The error of an address that `option` sets.
-fn bind_error(address: SocketAddr, error: &std::io::Error, option: &str) -> StartError {
+pub(crate) fn bind_error(address: SocketAddr, error: &std::io::Error, option: &str) -> StartError {
     StartError::new(match error.kind() {
         std::io::ErrorKind::AddrInUse => format!(
             "{address} is in use: stop the program that listens on it, or choose another \

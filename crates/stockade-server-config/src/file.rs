@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 use stockade::{Config, ConfigError, Environment, Format};
+use stockade_admin::AdminConfig;
 
 use crate::{DocsConfig, LogConfig, ModelConfig, ServerConfig, UpstreamsConfig};
 
@@ -21,6 +22,8 @@ pub struct ServerFile {
     pub docs: DocsConfig,
     /// The log.
     pub log: LogConfig,
+    /// The administration; `None` if the file has no section `[admin]`.
+    pub admin: Option<AdminConfig>,
     /// The configuration of the fence.
     pub fence: Config,
     /// Whether the models are from `[[models]]`.
@@ -41,11 +44,20 @@ struct Sections {
     docs: DocsConfig,
     #[serde(default)]
     log: LogConfig,
+    admin: Option<AdminConfig>,
 }
 
 impl ServerFile {
     /// The names of the sections that only a file of the server has.
-    pub const SECTIONS: [&str; 6] = ["server", "model", "models", "upstreams", "docs", "log"];
+    pub const SECTIONS: [&str; 7] = [
+        "server",
+        "model",
+        "models",
+        "upstreams",
+        "docs",
+        "log",
+        "admin",
+    ];
 
     /// Reads a TOML or YAML file, by its extension. Relative paths in the file and in
     /// environment variables are relative to the directory of the file.
@@ -57,20 +69,44 @@ impl ServerFile {
         let path = path.as_ref();
         let (fence, sections) = Config::read_with(path, environment)?;
         let mut file = Self::from_parts(fence, sections)?;
-        let folder = path.parent().unwrap_or(Path::new(""));
-        if let Some(tls) = &mut file.server.tls {
+        file.resolve_paths(path.parent().unwrap_or(Path::new("")));
+        Ok(file)
+    }
+
+    /// Parses TOML or YAML as a file in this folder, without reading it: to validate a text before
+    /// it is written.
+    ///
+    /// # Errors
+    /// When a value is invalid, as in [`read`](Self::read).
+    pub fn parse_in(
+        folder: &Path,
+        text: &str,
+        format: Format,
+        environment: &Environment,
+    ) -> Result<Self, ConfigError> {
+        let (fence, sections) = Config::parse_in(folder, text, format, environment)?;
+        let mut file = Self::from_parts(fence, sections)?;
+        file.resolve_paths(folder);
+        Ok(file)
+    }
+
+    /// Resolves the relative paths of the server's sections.
+    fn resolve_paths(&mut self, folder: &Path) {
+        if let Some(tls) = &mut self.server.tls {
             let pair = [&mut tls.certificate_file, &mut tls.key_file];
             for file in pair.into_iter().chain(&mut tls.client_ca_file) {
                 *file = folder.join(&*file);
             }
         }
-        for model in &mut file.models {
+        for model in &mut self.models {
             model.resolve_source(folder);
             for upstream in &mut model.upstream {
                 upstream.resolve_paths(folder);
             }
         }
-        Ok(file)
+        if let Some(admin) = &mut self.admin {
+            admin.resolve_paths(folder);
+        }
     }
 
     /// Parses TOML or YAML. Relative paths are relative to the working directory.
@@ -94,6 +130,7 @@ impl ServerFile {
             upstreams,
             docs,
             log,
+            admin,
         } = sections;
         if model.is_some() && !models.is_empty() {
             return Err(fence.locate(both_forms(&fence)));
@@ -105,6 +142,7 @@ impl ServerFile {
             upstreams,
             docs,
             log,
+            admin,
             fence,
         };
         match file.check_models() {

@@ -1,5 +1,6 @@
 //! The configuration file of `stockade-server`: the sections `[server]`, `[model]` or
-//! `[[models]]`, `[upstreams]`, `[docs]` and `[log]` in addition to those of [`stockade::Config`].
+//! `[[models]]`, `[upstreams]`, `[docs]`, `[log]` and `[admin]` in addition to those of
+//! [`stockade::Config`].
 //!
 //! ```sh
 //! cargo add stockade-server-config

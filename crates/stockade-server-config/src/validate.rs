@@ -49,6 +49,12 @@ impl ServerFile {
             }
             errors.extend(check_client_auth(tls));
         }
+        if let Some(admin) = &self.admin
+            && admin.listen == self.server.listen
+        {
+            let error = ConfigError::setting("admin.listen", "it is the address of the server");
+            errors.push(error.help("choose another port, such as 127.0.0.1:8001"));
+        }
         let located = |error| self.fence.locate(error);
         errors.into_iter().map(located).collect()
     }
@@ -66,6 +72,7 @@ impl ServerFile {
                 warnings.extend(readable_key(upstream, &section));
             }
         }
+        warnings.extend(self.open_administration());
         warnings.extend(self.server.dangerous_allow_debugging.then(debugging));
         let finding = |error| Finding {
             severity: Severity::Warning,
@@ -77,6 +84,18 @@ impl ServerFile {
             .map(finding)
             .chain(certificate)
             .collect()
+    }
+
+    /// An administration that other machines reach without TLS.
+    fn open_administration(&self) -> Option<ConfigError> {
+        let admin = self.admin.as_ref()?;
+        if admin.listen.ip().is_loopback() || self.server.tls.is_some() {
+            return None;
+        }
+        let text = "other machines reach the administration without TLS: passwords and sessions \
+                    travel unencrypted";
+        let error = ConfigError::setting("admin.listen", text);
+        Some(error.help("set [server.tls], or listen on 127.0.0.1 behind a proxy with TLS"))
     }
 
     /// Checks what the file alone shows to be wrong.

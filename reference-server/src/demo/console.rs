@@ -7,6 +7,8 @@ use stockade_key_auth::GeneratedKey;
 
 use super::{DemoModel, EMBEDDING_NAME, NAME, UPSTREAM_NAME, question, sample_image};
 use crate::{
+    StartError,
+    admin::AdminLinks,
     backend::ByteProgress,
     cli::print,
     serve::{LogReporter, ProgressReporter},
@@ -18,6 +20,7 @@ pub(super) struct ConsoleReporter {
     pub(super) kept: bool,
     pub(super) model: DemoModel,
     pub(super) key: GeneratedKey,
+    pub(super) admin: Option<AdminLinks>,
     pub(super) bar: Option<ProgressBar>,
     pub(super) log: LogReporter,
     /// A failure is reported once.
@@ -25,6 +28,11 @@ pub(super) struct ConsoleReporter {
 }
 
 impl ProgressReporter for ConsoleReporter {
+    fn administration(&mut self, links: AdminLinks) -> Result<(), StartError> {
+        self.admin = Some(links);
+        Ok(())
+    }
+
     fn loading(&mut self, stage: &str, bytes: Option<ByteProgress>) {
         if self.has_failed {
             return;
@@ -105,6 +113,13 @@ impl ConsoleReporter {
             DemoModel::Chosen(_) => String::new(),
             _ => format!("\n         {EMBEDDING_NAME}: for /v1/embeddings, {random}"),
         };
+        let admin = match &self.admin {
+            Some(AdminLinks {
+                setup: Some(link), ..
+            }) => format!("\n  admin  {link}\n         a web page; this link works once"),
+            Some(AdminLinks { page, .. }) => format!("\n  admin  {page}"),
+            None => String::new(),
+        };
         let question = match &self.model {
             DemoModel::Trained => question::QUESTION,
             _ => "What is in this picture?",
@@ -116,7 +131,7 @@ Stockade is up at {base}
   files  {folder} ({fate})
   model  {NAME}: {model}
          {UPSTREAM_NAME}: the same over HTTP, as from vLLM or llama.cpp{embedding}
-  key    {key}
+  key    {key}{admin}
 
 Ask about an image and stream the answer:
 

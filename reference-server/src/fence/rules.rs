@@ -9,7 +9,11 @@ use crate::{api::routes, config::DocsConfig, dialect::IMAGE_PIXELS_FIELD};
 
 /// The required scope of each route. Routes without an entry are denied, even if the router
 /// serves them.
-pub(crate) fn scope_guard(realm: &str, docs: DocsConfig) -> Result<ScopeGuard, RouteTableError> {
+pub(crate) fn scope_guard(
+    realm: &str,
+    docs: DocsConfig,
+    has_usage: bool,
+) -> Result<ScopeGuard, RouteTableError> {
     let scope = |scope: &str| Access::scope(scope.parse().expect("a literal scope"));
     let mut builder = ScopeGuard::builder()
         .realm(realm)
@@ -30,6 +34,10 @@ pub(crate) fn scope_guard(realm: &str, docs: DocsConfig) -> Result<ScopeGuard, R
         .route(Method::POST, routes::COUNT_TOKENS, scope("chat:write"))
         .route(Method::GET, routes::MODELS, scope("models:read"))
         .route(Method::GET, routes::MODEL, scope("models:read"));
+    if has_usage {
+        // Every key may see its own.
+        builder = builder.route(Method::GET, routes::USAGE, Access::all_of([]));
+    }
     if docs.allowed {
         for page in [
             routes::OPENAPI,

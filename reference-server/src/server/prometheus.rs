@@ -89,6 +89,10 @@ fn describe() {
         CLOSED,
         "Connections that were closed because of HTTP/2 frames that carry nothing"
     );
+    describe_gauge!(
+        "stockade_admin_connections",
+        "Number of open connections to the administration"
+    );
     describe_counter!(
         "stockade_invalid_hosts_total",
         "Requests refused because of their Host header, by reason"

@@ -41,7 +41,11 @@ impl Workers {
         Self::with_threads(thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
     }
 
-    fn with_threads(count: NonZeroUsize) -> io::Result<Self> {
+    /// Starts this many threads.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub(super) fn with_threads(count: NonZeroUsize) -> io::Result<Self> {
         let stop = CancellationToken::new();
         let workers = (0..count.get()).map(|number| Worker::start(number, stop.clone()));
         Ok(Self {

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "test helpers may panic")]
 
+mod admin;
+mod admin_compatibility;
 mod audit_failures;
 mod chat;
 mod compatibility;
