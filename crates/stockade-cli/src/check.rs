@@ -65,6 +65,8 @@ struct Loaded {
     findings: Vec<Finding>,
     /// The memory that models in local directories need.
     memory: Vec<ModelMemory>,
+    /// The older systems whose routes the administration has.
+    compatibility: Vec<&'static str>,
 }
 
 impl CheckArgs {
@@ -76,6 +78,10 @@ impl CheckArgs {
         let facts = self.facts(&loaded).await?;
         for memory in &loaded.memory {
             output::note(memory);
+        }
+        if !loaded.compatibility.is_empty() {
+            let systems = loaded.compatibility.join(", ");
+            output::note(format_args!("admin: compatibility routes for {systems}"));
         }
         let mut findings = loaded.findings;
         findings.extend(check(&loaded.config, &facts));
@@ -119,6 +125,7 @@ impl CheckArgs {
                 tls: false,
                 findings: Vec::new(),
                 memory: Vec::new(),
+                compatibility: Vec::new(),
             });
         }
         let environment = environment.legacy_names();
@@ -126,6 +133,7 @@ impl CheckArgs {
         Ok(Loaded {
             findings: file.findings(),
             memory: file.memory(),
+            compatibility: systems(&file),
             listen: Some(file.server.listen),
             tls: file.server.tls.is_some(),
             config: file.fence,
@@ -147,6 +155,12 @@ fn is_server(path: &Path) -> Result<bool, CliError> {
     let sections = Config::section_names(path).map_err(refused)?;
     let is_own = |section: &String| ServerFile::SECTIONS.contains(&section.as_str());
     Ok(sections.iter().any(is_own))
+}
+
+fn systems(file: &ServerFile) -> Vec<&'static str> {
+    let admin = file.admin.iter();
+    let systems = admin.flat_map(|admin| &admin.compatibility);
+    systems.map(|system| system.name()).collect()
 }
 
 /// Converts the error of a configuration.

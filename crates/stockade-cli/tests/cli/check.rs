@@ -296,3 +296,20 @@ fn warns_about_a_model_that_others_can_change() {
         output.stdout
     );
 }
+
+#[test]
+fn shows_the_compatibility_routes_of_an_administration() {
+    let sandbox = safe();
+    let admin = |systems: &str| format!("{SAFE}\n[admin]\ncompatibility = {systems}\n");
+    sandbox.write("stockade.toml", admin("[\"cortex\", \"holo\"]"));
+    let output = sandbox.run_ok("check");
+    let note = "admin: compatibility routes for cortex, holo";
+    assert!(output.stderr.contains(note), "{}", output.stderr);
+    for (systems, error) in [
+        ("[\"litellm\"]", "known are inferno, sollol, cortex, holo"),
+        ("[\"sollol\"]", "add inferno or cortex"),
+    ] {
+        sandbox.write("stockade.toml", admin(systems));
+        sandbox.run("check").assert_failed(1, error);
+    }
+}
