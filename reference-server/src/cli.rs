@@ -11,6 +11,7 @@ use stockade::Environment;
 use stockade_server_config::listen_address;
 use tokio::runtime::Runtime;
 
+mod health;
 pub(crate) mod key;
 
 #[cfg(feature = "mistralrs")]
@@ -43,6 +44,7 @@ enum Command {
     #[cfg(feature = "mistralrs")]
     Demo(demo::DemoArgs),
     Key(key::KeyArgs),
+    Health(health::HealthArgs),
 }
 
 /// Serve a model according to a configuration file
@@ -94,6 +96,7 @@ impl Cli {
             #[cfg(feature = "mistralrs")]
             Command::Demo(args) => block_on(demo::run(args)),
             Command::Key(args) => block_on(key::run(args)),
+            Command::Health(args) => block_on(health::run(args)),
         }
     }
 }

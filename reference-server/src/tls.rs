@@ -14,7 +14,7 @@ mod watched;
 
 pub(crate) use expiry::{NOT_AFTER, warn as warn_of_expiry};
 pub(crate) use identity::Identity;
-pub(crate) use trust::trust_roots;
+pub(crate) use trust::{trust_certificate, trust_public_roots, trust_roots};
 pub(crate) use watched::WatchedTls;
 
 /// The TLS configuration of new handshakes, shared by all clones.

@@ -1,12 +1,21 @@
 //! Which certificates a client of this process accepts.
 
-use std::{fs, io, path::Path};
+use std::{fs, io, path::Path, sync::Arc};
 
 use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::aws_lc_rs,
-    pki_types::{CertificateDer, pem::PemObject},
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
+    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
 };
+
+use super::identity::read_certificates;
+use crate::StartError;
+
+/// Trusts Mozilla's roots, which are compiled in.
+pub(crate) fn trust_public_roots() -> ClientConfig {
+    trust(public_roots())
+}
 
 /// Trusts Mozilla's roots and those of a PEM file.
 ///
@@ -45,4 +54,72 @@ fn trust(roots: RootCertStore) -> ClientConfig {
         .expect("the provider supports the default versions")
         .with_root_certificates(roots)
         .with_no_client_auth()
+}
+
+/// Trusts the first certificate of a file and no other one, under any name: a client on the same
+/// machine connects to an address, and the certificate has the name for other clients.
+///
+/// # Errors
+/// Returns an error if the file has no certificates.
+pub(crate) fn trust_certificate(path: &Path) -> Result<ClientConfig, StartError> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let pinned = PinnedCertificate {
+        certificate: read_certificates("server.tls.certificate_file", path)?.swap_remove(0),
+        provider: Arc::clone(&provider),
+    };
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider supports the default versions")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(pinned))
+        .with_no_client_auth();
+    Ok(config)
+}
+
+/// Accepts one certificate from a server that has its private key.
+#[derive(Debug)]
+struct PinnedCertificate {
+    certificate: CertificateDer<'static>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for PinnedCertificate {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        match *certificate == self.certificate {
+            true => Ok(ServerCertVerified::assertion()),
+            false => Err(CertificateError::UnknownIssuer.into()),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        algorithms.supported_schemes()
+    }
 }

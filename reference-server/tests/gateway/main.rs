@@ -6,6 +6,7 @@ mod dialects;
 mod docs;
 mod faults;
 mod gateway;
+mod health_command;
 mod metrics;
 mod relay;
 mod scripted_backend;
