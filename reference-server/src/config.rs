@@ -12,8 +12,9 @@ mod upstream;
 
 pub use stockade_server_config::{
     ApiConfig, ApiKeyHeader, ClientAuth, DeviceConfig, DocsConfig, EngineConfig, LogConfig,
-    LogFormat, LogLevel, MemoryCheck, ModelConfig, PagedAttention, QuantiseConfig, ServerConfig,
-    TlsConfig, UnknownFields, UpstreamConfig, UpstreamsConfig,
+    LogFormat, LogLevel, MemoryCheck, ModelConfig, OtlpEndpoint, PagedAttention, QuantiseConfig,
+    SampleRatio, ServerConfig, TelemetryConfig, TlsConfig, TrustIncoming, UnknownFields,
+    UpstreamConfig, UpstreamsConfig,
 };
 
 use crate::StartError;
@@ -32,6 +33,8 @@ pub struct Config {
     pub docs: DocsConfig,
     /// The log level and format.
     pub log: LogConfig,
+    /// Traces and metrics for a collector; `None` to send none. Requires the feature `otel`.
+    pub telemetry: Option<TelemetryConfig>,
     /// The administration; `None` to serve none.
     pub admin: Option<AdminConfig>,
     /// Authentication, authorization and limits.
@@ -89,6 +92,7 @@ impl Config {
             upstreams: file.upstreams,
             docs: file.docs,
             log: file.log,
+            telemetry: file.telemetry,
             admin: file.admin,
             fence: file.fence,
         })

@@ -24,6 +24,11 @@ mod serve;
 mod server;
 mod start_error;
 mod systemd;
+#[cfg(not(feature = "otel"))]
+#[path = "telemetry/disabled.rs"]
+mod telemetry;
+#[cfg(feature = "otel")]
+mod telemetry;
 #[cfg(feature = "mistralrs")]
 pub mod tiny_model;
 mod tls;
@@ -32,8 +37,9 @@ pub mod upstream;
 pub use cli::Cli;
 pub use config::{
     ApiConfig, ApiKeyHeader, ClientAuth, Config, DeviceConfig, DocsConfig, EngineConfig, LogConfig,
-    LogFormat, LogLevel, MemoryCheck, ModelConfig, PagedAttention, QuantiseConfig, ServerConfig,
-    TlsConfig, UnknownFields, UpstreamConfig, UpstreamsConfig,
+    LogFormat, LogLevel, MemoryCheck, ModelConfig, OtlpEndpoint, PagedAttention, QuantiseConfig,
+    SampleRatio, ServerConfig, TelemetryConfig, TlsConfig, TrustIncoming, UnknownFields,
+    UpstreamConfig, UpstreamsConfig,
 };
 pub use models::Models;
 pub use server::{Server, ShutdownReport, ShutdownSignal};

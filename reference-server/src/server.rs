@@ -37,6 +37,7 @@ use crate::{
     models::Models,
     reload::ReloadHandle,
     systemd::Sockets,
+    telemetry::Telemetry,
     tls::{self, WatchedTls},
 };
 use addresses::Addresses;
@@ -62,6 +63,7 @@ pub struct Server {
     admin_workers: Workers,
     proxies: TrustedProxies,
     config: Config,
+    telemetry: Option<Telemetry>,
     reload: Option<ReloadHandle>,
 }
 
@@ -90,6 +92,7 @@ impl Server {
         let hosts = HostGuard::new(&config.server.hosts)?;
         // Before anything is counted, so that all metrics are described.
         let prometheus = prometheus::install();
+        let telemetry = Telemetry::open(config)?;
         let max_connections = descriptors::connection_limit(config.server.max_connections.get());
         let tls = config.server.tls.as_ref().map(WatchedTls::open);
         let tls = tls.transpose()?;
@@ -148,6 +151,7 @@ impl Server {
             admin_workers: Workers::with_threads(NonZeroUsize::MIN).map_err(no_threads)?,
             proxies,
             config: config.clone(),
+            telemetry,
             reload: None,
         })
     }
@@ -181,7 +185,7 @@ impl Server {
             sources.clone(),
             models.clone(),
         );
-        let router = api::router(models, self.fence.clone(), sources, self.api);
+        let router = api::router(models.clone(), self.fence.clone(), sources, self.api);
         let router = router.merge(prometheus);
         let router = match self.docs.allowed {
             true => router.merge(api::openapi::router()),
@@ -193,6 +197,11 @@ impl Server {
         };
         let abort = self.layers.deadlines.abort.clone();
         let router = fence::wrap(router, &self.fence, self.layers);
+        let telemetry = self.telemetry.map(|telemetry| telemetry.start(models));
+        let router = match &telemetry {
+            Some(telemetry) => telemetry.wrap(router),
+            None => router,
+        };
         let tls = self.tls.as_ref().map(WatchedTls::tls);
         let administration = administration.map(|(admin, listener)| {
             let listener = listener::Listener {
@@ -235,6 +244,9 @@ impl Server {
         let flushed = tokio::task::spawn_blocking(move || audit.flush(AUDIT_FLUSH_TIMEOUT)).await;
         if !matches!(flushed, Ok(Ok(()))) {
             tracing::error!("the last records could not be written in time");
+        }
+        if let Some(telemetry) = telemetry {
+            telemetry.shutdown().await;
         }
         ended
     }

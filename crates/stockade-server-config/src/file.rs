@@ -6,7 +6,7 @@ use serde::Deserialize;
 use stockade::{Config, ConfigError, Environment, Format};
 use stockade_admin::AdminConfig;
 
-use crate::{DocsConfig, LogConfig, ModelConfig, ServerConfig, UpstreamsConfig};
+use crate::{DocsConfig, LogConfig, ModelConfig, ServerConfig, TelemetryConfig, UpstreamsConfig};
 
 /// A configuration file of the server.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub struct ServerFile {
     pub docs: DocsConfig,
     /// The log.
     pub log: LogConfig,
+    /// Traces and metrics for a collector; `None` if the file has no section `[telemetry]`.
+    pub telemetry: Option<TelemetryConfig>,
     /// The administration; `None` if the file has no section `[admin]`.
     pub admin: Option<AdminConfig>,
     /// The configuration of the fence.
@@ -44,18 +46,20 @@ struct Sections {
     docs: DocsConfig,
     #[serde(default)]
     log: LogConfig,
+    telemetry: Option<TelemetryConfig>,
     admin: Option<AdminConfig>,
 }
 
 impl ServerFile {
     /// The names of the sections that only a file of the server has.
-    pub const SECTIONS: [&str; 7] = [
+    pub const SECTIONS: [&str; 8] = [
         "server",
         "model",
         "models",
         "upstreams",
         "docs",
         "log",
+        "telemetry",
         "admin",
     ];
 
@@ -104,6 +108,12 @@ impl ServerFile {
                 upstream.resolve_paths(folder);
             }
         }
+        if let Some(telemetry) = &mut self.telemetry {
+            let files = [&mut telemetry.headers_file, &mut telemetry.ca_file];
+            for file in files.into_iter().flatten() {
+                *file = folder.join(&*file);
+            }
+        }
         if let Some(admin) = &mut self.admin {
             admin.resolve_paths(folder);
         }
@@ -130,6 +140,7 @@ impl ServerFile {
             upstreams,
             docs,
             log,
+            telemetry,
             admin,
         } = sections;
         if model.is_some() && !models.is_empty() {
@@ -142,6 +153,7 @@ impl ServerFile {
             upstreams,
             docs,
             log,
+            telemetry,
             admin,
             fence,
         };

@@ -1,6 +1,6 @@
 //! The configuration file of `stockade-server`: the sections `[server]`, `[model]` or
-//! `[[models]]`, `[upstreams]`, `[docs]`, `[log]` and `[admin]` in addition to those of
-//! [`stockade::Config`].
+//! `[[models]]`, `[upstreams]`, `[docs]`, `[log]`, `[telemetry]` and `[admin]` in addition to
+//! those of [`stockade::Config`].
 //!
 //! ```sh
 //! cargo add stockade-server-config
@@ -53,8 +53,11 @@ mod listen;
 mod model;
 mod model_check;
 pub mod model_files;
+mod otlp_endpoint;
+mod private_host;
 mod sections;
 mod source;
+mod telemetry;
 mod upstream;
 mod upstream_url;
 mod validate;
@@ -68,10 +71,12 @@ pub use model::{
     QuantiseConfig,
 };
 pub use model_check::ModelMemory;
+pub use otlp_endpoint::OtlpEndpoint;
 pub use sections::{
     ClientAuth, DocsConfig, LogConfig, LogFormat, LogLevel, ServerConfig, TlsConfig, UnknownFields,
 };
 pub use source::ModelSource;
+pub use telemetry::{SampleRatio, TelemetryConfig, TrustIncoming};
 pub use upstream::{ApiKeyHeader, UpstreamConfig, UpstreamsConfig};
 pub use upstream_url::UpstreamUrl;
 

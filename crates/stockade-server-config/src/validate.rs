@@ -1,10 +1,13 @@
 //! Checks of the models that need the whole file, or the machine.
 
-use std::{collections::HashMap, env, fs::File, net::IpAddr, path::Path};
+use std::{collections::HashMap, env, fs::File, path::Path};
 
 use stockade::{ConfigError, DeploymentFacts, Finding, Severity, check};
 
-use crate::{ModelConfig, ModelMemory, ServerFile, TlsConfig, UpstreamConfig, image_pixels};
+use crate::{
+    ModelConfig, ModelMemory, ServerFile, TelemetryConfig, TlsConfig, UpstreamConfig, image_pixels,
+    private_host::may_be_public,
+};
 
 impl ServerFile {
     /// Checks the file and what it names in the same way as `stockade check`.
@@ -48,6 +51,9 @@ impl ServerFile {
                 errors.extend(check_file(setting, file));
             }
             errors.extend(check_client_auth(tls));
+        }
+        if let Some(telemetry) = &self.telemetry {
+            errors.extend(check_telemetry(telemetry));
         }
         if let Some(admin) = &self.admin
             && admin.listen == self.server.listen
@@ -235,6 +241,16 @@ fn check_client_auth(tls: &TlsConfig) -> Option<ConfigError> {
     }
 }
 
+fn check_telemetry(telemetry: &TelemetryConfig) -> impl Iterator<Item = ConfigError> {
+    let files = [
+        ("telemetry.headers_file", &telemetry.headers_file),
+        ("telemetry.ca_file", &telemetry.ca_file),
+    ];
+    let files = files.into_iter();
+    let unreadable = files.filter_map(|(setting, file)| check_file(setting, file.as_ref()?));
+    unreadable.chain(telemetry.endpoint().err())
+}
+
 fn debugging() -> ConfigError {
     let text = "core dumps and other processes of the server's user can reveal its secrets";
     ConfigError::setting("server.dangerous_allow_debugging", text).help("remove it after debugging")
@@ -254,31 +270,6 @@ fn plain_http(upstream: &UpstreamConfig, section: &str) -> Option<ConfigError> {
     let text = format!("prompts and the key travel unencrypted to {host}");
     let error = ConfigError::setting(format!("{section}.url"), text);
     Some(error.help("use https://, or a private network"))
-}
-
-/// Whether a host may be outside the machine's own network.
-fn may_be_public(host: &str) -> bool {
-    /// Names that are private by RFC 6762, RFC 8375, RFC 9476 or convention.
-    const PRIVATE: [&str; 6] = [
-        ".local",
-        ".internal",
-        ".lan",
-        ".localhost",
-        ".home.arpa",
-        ".cluster.local",
-    ];
-
-    match host.trim_matches(['[', ']']).parse() {
-        Ok(IpAddr::V4(ip)) => !(ip.is_loopback() || ip.is_private() || ip.is_link_local()),
-        Ok(IpAddr::V6(ip)) => {
-            !(ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local())
-        }
-        Err(_) => {
-            let host = host.trim_end_matches('.').to_ascii_lowercase();
-            // Names without a dot are those of containers and of /etc/hosts.
-            host.contains('.') && !PRIVATE.iter().any(|suffix| host.ends_with(suffix))
-        }
-    }
 }
 
 #[cfg(unix)]
@@ -388,6 +379,24 @@ mod tests {
         let variable = RELAY.replace("/v1\"", "/v1\", api_key_env = \"STOCKADE_TEST_UNSET\"");
         let errors = parse(&variable).unwrap().validate();
         assert!(errors[0].to_string().contains("not set"), "{errors:?}");
+    }
+
+    #[test]
+    fn reports_missing_files_of_the_telemetry() {
+        let endpoint = "[telemetry]\notlp_endpoint = \"https://otlp.example.com\"\n";
+        let file = parse(&format!(
+            "{RELAY}{endpoint}headers_file = \"/no/such/file\"\n"
+        ));
+        let errors = file.unwrap().validate();
+        assert!(
+            errors.iter().any(|error| {
+                let text = error.to_string();
+                text.contains("telemetry.headers_file") && text.contains("/no/such/file")
+            }),
+            "{errors:?}"
+        );
+        let file = parse(&format!("{RELAY}{endpoint}")).unwrap();
+        assert!(file.validate().is_empty());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::{
     api::{FALLBACKS, routes},
     models::Models,
     reload::PENDING_SETTINGS,
-    tls,
+    telemetry, tls,
     upstream::metrics as upstream,
 };
 
@@ -49,6 +49,7 @@ pub(super) fn install() -> PrometheusHandle {
         let _ = metrics::set_global_recorder(recorder);
         describe();
         upstream::describe();
+        telemetry::describe();
         #[cfg(feature = "mistralrs")]
         engine::describe();
         handle

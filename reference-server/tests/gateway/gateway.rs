@@ -34,8 +34,8 @@ pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
     pub(crate) folder: TempDir,
     client: reqwest::Client,
-    _shutdown: watch::Sender<ShutdownSignal>,
-    _report: JoinHandle<ShutdownReport>,
+    shutdown: watch::Sender<ShutdownSignal>,
+    report: JoinHandle<ShutdownReport>,
 }
 
 impl Gateway {
@@ -108,9 +108,16 @@ impl Gateway {
             address,
             folder,
             client: reqwest::Client::builder().no_proxy().build().unwrap(),
-            _shutdown: shutdown,
-            _report: tokio::spawn(server.run(models, signal)),
+            shutdown,
+            report: tokio::spawn(server.run(models, signal)),
         }
+    }
+
+    /// Stops the gateway gracefully, and returns its folder when it has ended.
+    pub(crate) async fn stop(self) -> TempDir {
+        self.shutdown.send(ShutdownSignal::Graceful).unwrap();
+        self.report.await.unwrap();
+        self.folder
     }
 
     pub(crate) fn get(&self, path: &str) -> RequestBuilder {

@@ -10,4 +10,8 @@ mod health_command;
 mod metrics;
 mod relay;
 mod scripted_backend;
+#[cfg(feature = "otel")]
+mod telemetry;
+#[cfg(not(feature = "otel"))]
+mod telemetry_disabled;
 mod transport;

@@ -1,0 +1,39 @@
+//! A build without the feature `otel`, which refuses `[telemetry]`.
+
+use axum::Router;
+
+use crate::{Config, StartError, models::Models};
+
+/// There is none.
+pub(crate) enum Telemetry {}
+
+impl Telemetry {
+    /// Checks that the configuration has no telemetry.
+    ///
+    /// # Errors
+    /// Returns an error if it does.
+    pub(crate) fn open(config: &Config) -> Result<Option<Self>, StartError> {
+        match &config.telemetry {
+            None => Ok(None),
+            Some(_) => Err(StartError::new(
+                "the configuration has [telemetry], which this build does not support: install \
+                 stockade-server with the feature `otel`, or remove the section",
+            )),
+        }
+    }
+
+    pub(crate) fn start(self, _models: Models) -> Self {
+        match self {}
+    }
+
+    pub(crate) fn wrap(&self, _router: Router) -> Router {
+        match *self {}
+    }
+
+    pub(crate) async fn shutdown(self) {
+        match self {}
+    }
+}
+
+/// There are no metrics to describe.
+pub(crate) fn describe() {}
