@@ -11,6 +11,7 @@ use stockade::Environment;
 use stockade_server_config::listen_address;
 use tokio::runtime::Runtime;
 
+mod alerts;
 mod health;
 pub(crate) mod key;
 
@@ -44,6 +45,7 @@ enum Command {
     #[cfg(feature = "mistralrs")]
     Demo(demo::DemoArgs),
     Key(key::KeyArgs),
+    Alerts(alerts::AlertsArgs),
     Health(health::HealthArgs),
 }
 
@@ -96,6 +98,7 @@ impl Cli {
             #[cfg(feature = "mistralrs")]
             Command::Demo(args) => block_on(demo::run(args)),
             Command::Key(args) => block_on(key::run(args)),
+            Command::Alerts(args) => block_on(alerts::run(args)),
             Command::Health(args) => block_on(health::run(args)),
         }
     }

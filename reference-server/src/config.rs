@@ -11,10 +11,10 @@ mod model;
 mod upstream;
 
 pub use stockade_server_config::{
-    ApiConfig, ApiKeyHeader, ClientAuth, DeviceConfig, DocsConfig, EngineConfig, LogConfig,
-    LogFormat, LogLevel, MemoryCheck, ModelConfig, OtlpEndpoint, PagedAttention, QuantiseConfig,
-    SampleRatio, ServerConfig, TelemetryConfig, TlsConfig, TrustIncoming, UnknownFields,
-    UpstreamConfig, UpstreamsConfig,
+    AlertCondition, AlertsConfig, ApiConfig, ApiKeyHeader, ClientAuth, DeviceConfig, DocsConfig,
+    EngineConfig, LogConfig, LogFormat, LogLevel, MemoryCheck, ModelConfig, OtlpEndpoint,
+    PagedAttention, QuantiseConfig, SampleRatio, ServerConfig, TelemetryConfig, TlsConfig,
+    TrustIncoming, UnknownFields, UpstreamConfig, UpstreamsConfig,
 };
 
 use crate::StartError;
@@ -37,6 +37,8 @@ pub struct Config {
     pub telemetry: Option<TelemetryConfig>,
     /// The administration; `None` to serve none.
     pub admin: Option<AdminConfig>,
+    /// The alerts; `None` to send none.
+    pub alerts: Option<AlertsConfig>,
     /// Authentication, authorization and limits.
     pub fence: stockade::Config,
 }
@@ -94,6 +96,7 @@ impl Config {
             log: file.log,
             telemetry: file.telemetry,
             admin: file.admin,
+            alerts: file.alerts,
             fence: file.fence,
         })
     }

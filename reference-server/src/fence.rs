@@ -37,13 +37,14 @@ pub(crate) struct ServerLayers {
 
 /// Builds the fence. The server supplies the scopes and body rules of its routes, unless the
 /// configuration has a `[[routes]]` table. `max_tokens` has the defaults of models, by name;
-/// `admin` are the parts of an administration.
+/// `admin` are the parts of an administration, and `alerts` receives a copy of the records.
 pub(crate) async fn build(
     config: &Config,
     log: LogFormat,
     docs: DocsConfig,
     max_tokens: HashMap<String, u32>,
     admin: Option<AdminFenceParts>,
+    alerts: Option<Journal>,
 ) -> Result<Fence, StartError> {
     let max_tokens = Arc::new(max_tokens);
     let max_tokens_by = move |request: &ModelRequest| {
@@ -61,6 +62,9 @@ pub(crate) async fn build(
         if let Some(tokens) = admin.revocations {
             fence = fence.revocations(Arc::new(tokens));
         }
+    }
+    if let Some(alerts) = alerts {
+        fence = fence.copy_records(alerts);
     }
     if config.audit.is_none() {
         fence = fence.records(move || log_records(log));

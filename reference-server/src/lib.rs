@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod admin;
+mod alerts;
 mod api;
 pub mod backend;
 mod blocking_pool;
@@ -36,10 +37,10 @@ pub mod upstream;
 
 pub use cli::Cli;
 pub use config::{
-    ApiConfig, ApiKeyHeader, ClientAuth, Config, DeviceConfig, DocsConfig, EngineConfig, LogConfig,
-    LogFormat, LogLevel, MemoryCheck, ModelConfig, OtlpEndpoint, PagedAttention, QuantiseConfig,
-    SampleRatio, ServerConfig, TelemetryConfig, TlsConfig, TrustIncoming, UnknownFields,
-    UpstreamConfig, UpstreamsConfig,
+    AlertCondition, AlertsConfig, ApiConfig, ApiKeyHeader, ClientAuth, Config, DeviceConfig,
+    DocsConfig, EngineConfig, LogConfig, LogFormat, LogLevel, MemoryCheck, ModelConfig,
+    OtlpEndpoint, PagedAttention, QuantiseConfig, SampleRatio, ServerConfig, TelemetryConfig,
+    TlsConfig, TrustIncoming, UnknownFields, UpstreamConfig, UpstreamsConfig,
 };
 pub use models::Models;
 pub use server::{Server, ShutdownReport, ShutdownSignal};

@@ -32,6 +32,7 @@ pub(crate) use shutdown::{requested, shutdown_signals};
 use crate::{
     Config, DocsConfig, StartError,
     admin::{self, AdminLinks, AdminParts, AdminServer},
+    alerts::{Alerts, Watched},
     api::{self, ApiLimits},
     fence::{self, BodyLimit, DeadlinePolicy, HostGuard, ServerLayers},
     models::Models,
@@ -61,6 +62,7 @@ pub struct Server {
     workers: Workers,
     admin: Option<AdminServer>,
     admin_workers: Workers,
+    alerts: Option<Alerts>,
     proxies: TrustedProxies,
     config: Config,
     telemetry: Option<Telemetry>,
@@ -106,7 +108,16 @@ impl Server {
         };
         sockets.finish()?;
         let parts = admin.as_ref().map(AdminServer::fence_parts).transpose()?;
-        let fence = fence::build(&limited, config.log.format, config.docs, max_tokens, parts);
+        let mut alerts = Alerts::open(config)?;
+        let copy = alerts.as_mut().and_then(Alerts::take_journal);
+        let fence = fence::build(
+            &limited,
+            config.log.format,
+            config.docs,
+            max_tokens,
+            parts,
+            copy,
+        );
         let fence = fence.await?;
         let stale = seconds(config.server.stale_keys_timeout_secs);
         let mut sources = Sources::new(fence.clone(), stale);
@@ -149,6 +160,7 @@ impl Server {
             admin,
             // A thread of its own, so that requests of the API do not delay the administration.
             admin_workers: Workers::with_threads(NonZeroUsize::MIN).map_err(no_threads)?,
+            alerts,
             proxies,
             config: config.clone(),
             telemetry,
@@ -179,6 +191,15 @@ impl Server {
         let certificate = self.tls.as_ref().map(|tls| tls.tls().clone());
         let _expiry =
             certificate.map(|tls| AbortOnDropHandle::new(tokio::spawn(tls::warn_of_expiry(tls))));
+        let alerts = self.alerts.take().map(|alerts| {
+            alerts.start(Watched {
+                fence: self.fence.clone(),
+                sources: sources.clone(),
+                models: models.clone(),
+                certificate: self.tls.as_ref().map(|tls| tls.tls().clone()),
+                admin: store.clone(),
+            })
+        });
         let prometheus = prometheus::router(
             self.prometheus,
             &self.fence,
@@ -244,6 +265,9 @@ impl Server {
         let flushed = tokio::task::spawn_blocking(move || audit.flush(AUDIT_FLUSH_TIMEOUT)).await;
         if !matches!(flushed, Ok(Ok(()))) {
             tracing::error!("the last records could not be written in time");
+        }
+        if let Some(alerts) = alerts {
+            alerts.stop().await;
         }
         if let Some(telemetry) = telemetry {
             telemetry.shutdown().await;

@@ -6,7 +6,10 @@ use serde::Deserialize;
 use stockade::{Config, ConfigError, Environment, Format};
 use stockade_admin::AdminConfig;
 
-use crate::{DocsConfig, LogConfig, ModelConfig, ServerConfig, TelemetryConfig, UpstreamsConfig};
+use crate::{
+    AlertsConfig, DocsConfig, LogConfig, ModelConfig, ServerConfig, TelemetryConfig,
+    UpstreamsConfig,
+};
 
 /// A configuration file of the server.
 #[derive(Clone, Debug)]
@@ -26,6 +29,8 @@ pub struct ServerFile {
     pub telemetry: Option<TelemetryConfig>,
     /// The administration; `None` if the file has no section `[admin]`.
     pub admin: Option<AdminConfig>,
+    /// The alerts; `None` if the file has no section `[alerts]`.
+    pub alerts: Option<AlertsConfig>,
     /// The configuration of the fence.
     pub fence: Config,
     /// Whether the models are from `[[models]]`.
@@ -48,11 +53,12 @@ struct Sections {
     log: LogConfig,
     telemetry: Option<TelemetryConfig>,
     admin: Option<AdminConfig>,
+    alerts: Option<AlertsConfig>,
 }
 
 impl ServerFile {
     /// The names of the sections that only a file of the server has.
-    pub const SECTIONS: [&str; 8] = [
+    pub const SECTIONS: [&str; 9] = [
         "server",
         "model",
         "models",
@@ -61,6 +67,7 @@ impl ServerFile {
         "log",
         "telemetry",
         "admin",
+        "alerts",
     ];
 
     /// Reads a TOML or YAML file, by its extension. Relative paths in the file and in
@@ -117,6 +124,9 @@ impl ServerFile {
         if let Some(admin) = &mut self.admin {
             admin.resolve_paths(folder);
         }
+        if let Some(alerts) = &mut self.alerts {
+            alerts.resolve_paths(folder);
+        }
     }
 
     /// Parses TOML or YAML. Relative paths are relative to the working directory.
@@ -142,6 +152,7 @@ impl ServerFile {
             log,
             telemetry,
             admin,
+            alerts,
         } = sections;
         if model.is_some() && !models.is_empty() {
             return Err(fence.locate(both_forms(&fence)));
@@ -155,6 +166,7 @@ impl ServerFile {
             log,
             telemetry,
             admin,
+            alerts,
             fence,
         };
         match file.check_models() {

@@ -1,6 +1,6 @@
 //! The configuration file of `stockade-server`: the sections `[server]`, `[model]` or
-//! `[[models]]`, `[upstreams]`, `[docs]`, `[log]`, `[telemetry]` and `[admin]` in addition to
-//! those of [`stockade::Config`].
+//! `[[models]]`, `[upstreams]`, `[docs]`, `[log]`, `[telemetry]`, `[admin]` and `[alerts]` in
+//! addition to those of [`stockade::Config`].
 //!
 //! ```sh
 //! cargo add stockade-server-config
@@ -45,6 +45,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod alerts;
 mod certificate;
 mod device;
 mod file;
@@ -62,6 +63,7 @@ mod upstream;
 mod upstream_url;
 mod validate;
 
+pub use alerts::{AlertCondition, AlertSeverity, AlertsConfig, WebhookSecret};
 pub use certificate::{CertificateValidity, ExpiryStage};
 pub use device::DeviceConfig;
 pub use file::ServerFile;

@@ -5,8 +5,8 @@ use std::{collections::HashMap, env, fs::File, path::Path};
 use stockade::{ConfigError, DeploymentFacts, Finding, Severity, check};
 
 use crate::{
-    ModelConfig, ModelMemory, ServerFile, TelemetryConfig, TlsConfig, UpstreamConfig, image_pixels,
-    private_host::may_be_public,
+    AlertsConfig, ModelConfig, ModelMemory, ServerFile, TelemetryConfig, TlsConfig, UpstreamConfig,
+    image_pixels, private_host::may_be_public,
 };
 
 impl ServerFile {
@@ -61,6 +61,7 @@ impl ServerFile {
             let error = ConfigError::setting("admin.listen", "it is the address of the server");
             errors.push(error.help("choose another port, such as 127.0.0.1:8001"));
         }
+        errors.extend(self.alerts.iter().flat_map(AlertsConfig::validate));
         let located = |error| self.fence.locate(error);
         errors.into_iter().map(located).collect()
     }
@@ -79,6 +80,7 @@ impl ServerFile {
             }
         }
         warnings.extend(self.open_administration());
+        warnings.extend(self.alerts.iter().flat_map(AlertsConfig::warnings));
         warnings.extend(self.server.dangerous_allow_debugging.then(debugging));
         let finding = |error| Finding {
             severity: Severity::Warning,

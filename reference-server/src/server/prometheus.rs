@@ -13,6 +13,7 @@ use super::{Sources, addresses::REFUSED, frame_budget::CLOSED};
 #[cfg(feature = "mistralrs")]
 use crate::backend::engine_metrics as engine;
 use crate::{
+    alerts,
     api::{FALLBACKS, routes},
     models::Models,
     reload::PENDING_SETTINGS,
@@ -50,6 +51,7 @@ pub(super) fn install() -> PrometheusHandle {
         describe();
         upstream::describe();
         telemetry::describe();
+        alerts::describe();
         #[cfg(feature = "mistralrs")]
         engine::describe();
         handle

@@ -45,7 +45,8 @@ impl Sources {
         self.own.push(source);
     }
 
-    fn statuses(&self) -> impl Iterator<Item = SourceStatus> {
+    /// The status of each source.
+    pub(crate) fn statuses(&self) -> impl Iterator<Item = SourceStatus> {
         let own = self.own.iter().map(stockade_watch::SourceHealth::status);
         self.fence.sources().into_iter().chain(own)
     }

@@ -1,12 +1,6 @@
 //! A gateway in the test process, in front of scripted upstreams.
 
-use std::{
-    fs,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -42,14 +36,7 @@ impl Gateway {
     /// Starts a gateway whose model `small` has this upstream. `lines` are added to the
     /// configuration.
     pub(crate) async fn new(upstream: &ScriptedUpstream, lines: &str) -> Self {
-        let url = upstream.url();
-        // Health checks are not among the requests.
-        upstream.at_path("/v1/models", Answer::json("{}"));
-        Self::with(&format!(
-            "[[models]]\nname = \"small\"\naliases = [\"smaller\"]\n\
-             upstream = [{{ url = \"{url}\", api_key_file = \"upstream.key\" }}]\n{lines}"
-        ))
-        .await
+        Self::with(&with_upstream(upstream, lines)).await
     }
 
     /// Starts a gateway whose model `small` has the upstream `first`, and falls back to the model
@@ -63,6 +50,13 @@ impl Gateway {
              [upstreams]\nmax_retries = 0\nhealth_interval_secs = 0\n"
         ))
         .await
+    }
+
+    /// Starts a gateway whose model `small` has this upstream, and whose records are in its log.
+    pub(crate) async fn without_records(upstream: &ScriptedUpstream, lines: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        write_files(folder.path(), &with_upstream(upstream, lines), "");
+        Self::serve(folder, Models::start).await
     }
 
     /// Starts a gateway whose model `small` is this backend.
@@ -98,7 +92,20 @@ impl Gateway {
         F: FnOnce(&Config) -> Result<Models, StartError>,
     {
         let folder = tempfile::tempdir().unwrap();
-        let path = write_files(folder.path(), lines);
+        write_files(folder.path(), lines, RECORDS);
+        Self::serve(folder, models).await
+    }
+
+    /// Stops the gateway gracefully, and starts it again with the same files.
+    pub(crate) async fn restart(self) -> Self {
+        Self::serve(self.stop().await, Models::start).await
+    }
+
+    async fn serve<F>(folder: TempDir, models: F) -> Self
+    where
+        F: FnOnce(&Config) -> Result<Models, StartError>,
+    {
+        let path = folder.path().join("stockade.toml");
         let config = Config::read(&path, &Environment::default()).unwrap();
         let models = models(&config).unwrap();
         let server = Server::bind(&config).await.unwrap();
@@ -208,7 +215,21 @@ pub(crate) async fn text(response: Response) -> String {
     text.await.expect("the stream ends").unwrap()
 }
 
-fn write_files(folder: &Path, lines: &str) -> PathBuf {
+/// The configuration of a model with this upstream, and more lines.
+fn with_upstream(upstream: &ScriptedUpstream, lines: &str) -> String {
+    let url = upstream.url();
+    // Health checks are not among the requests.
+    upstream.at_path("/v1/models", Answer::json("{}"));
+    format!(
+        "[[models]]\nname = \"small\"\naliases = [\"smaller\"]\n\
+         upstream = [{{ url = \"{url}\", api_key_file = \"upstream.key\" }}]\n{lines}"
+    )
+}
+
+/// Records in a file.
+const RECORDS: &str = "[audit]\nfile = \"audit.jsonl\"\non_overflow = \"block\"\n";
+
+fn write_files(folder: &Path, lines: &str, records: &str) {
     let key = |id: &str, key: &str, scopes: &str| {
         let hash = KeyDigest::of(key.as_bytes());
         format!(
@@ -232,9 +253,6 @@ fn write_files(folder: &Path, lines: &str) -> PathBuf {
         false => format!("{lines}\n{server}"),
     };
     // Without `[[models]]` first, later lines would belong to the model.
-    let path = folder.join("stockade.toml");
-    let rest = "[auth]\nkeys_file = \"keys.yaml\"\n[audit]\nfile = \"audit.jsonl\"\n\
-                on_overflow = \"block\"\n";
-    fs::write(&path, format!("{lines}\n{rest}")).unwrap();
-    path
+    let text = format!("{lines}\n[auth]\nkeys_file = \"keys.yaml\"\n{records}");
+    fs::write(folder.join("stockade.toml"), text).unwrap();
 }

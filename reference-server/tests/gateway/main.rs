@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "test helpers may panic")]
 
+mod alerts;
 mod dialects;
 mod docs;
 mod faults;
