@@ -56,6 +56,7 @@ mod model_check;
 pub mod model_files;
 mod otlp_endpoint;
 mod private_host;
+mod secret_files;
 mod sections;
 mod source;
 mod telemetry;

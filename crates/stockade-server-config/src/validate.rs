@@ -80,6 +80,7 @@ impl ServerFile {
             }
         }
         warnings.extend(self.open_administration());
+        warnings.extend(self.open_secrets());
         warnings.extend(self.alerts.iter().flat_map(AlertsConfig::warnings));
         warnings.extend(self.server.dangerous_allow_debugging.then(debugging));
         let finding = |error| Finding {
