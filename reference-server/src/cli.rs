@@ -18,7 +18,7 @@ pub(crate) mod key;
 #[cfg(feature = "mistralrs")]
 use crate::demo;
 use crate::{
-    Config, StartError, logging,
+    Config, StartError, init, logging,
     reload::ConfigSource,
     serve::{self, LogReporter},
     systemd::Sockets,
@@ -31,7 +31,7 @@ use crate::{
     name = "stockade-server",
     version,
     after_help = "To try it:               stockade-server demo\n\
-                  To serve a model:        write a configuration and a key file,\n\
+                  To serve a model:        stockade-server init,\n\
                   \x20                        then stockade-server serve --config stockade.toml"
 )]
 pub struct Cli {
@@ -42,6 +42,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(ServeArgs),
+    Init(Box<init::InitArgs>),
     #[cfg(feature = "mistralrs")]
     Demo(demo::DemoArgs),
     Key(key::KeyArgs),
@@ -95,6 +96,7 @@ impl Cli {
                 let reporter = LogReporter::default();
                 block_on(serve::serve(config, Some(source), sockets, reporter))
             }
+            Command::Init(args) => block_on(init::run(*args)),
             #[cfg(feature = "mistralrs")]
             Command::Demo(args) => block_on(demo::run(args)),
             Command::Key(args) => block_on(key::run(args)),

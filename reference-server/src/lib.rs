@@ -16,6 +16,7 @@ mod error_chain;
 mod fair_queue;
 mod fairness;
 mod fence;
+mod init;
 mod logging;
 mod memory_protection;
 mod models;

@@ -20,6 +20,7 @@ mod health;
 mod http1_framing;
 mod http2_floods;
 mod images;
+mod init;
 mod lifecycle;
 mod limits;
 mod memory;
