@@ -11,7 +11,7 @@ mod since;
 mod stats;
 mod tail;
 mod totals;
-mod verify;
+pub(crate) mod verify;
 
 use clap::{Args, Subcommand};
 

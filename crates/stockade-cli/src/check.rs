@@ -151,7 +151,7 @@ impl CheckArgs {
 }
 
 /// Whether a file has a section that only the server has.
-fn is_server(path: &Path) -> Result<bool, CliError> {
+pub(crate) fn is_server(path: &Path) -> Result<bool, CliError> {
     let sections = Config::section_names(path).map_err(refused)?;
     let is_own = |section: &String| ServerFile::SECTIONS.contains(&section.as_str());
     Ok(sections.iter().any(is_own))
@@ -164,7 +164,7 @@ fn systems(file: &ServerFile) -> Vec<&'static str> {
 }
 
 /// Converts the error of a configuration.
-fn refused(error: ConfigError) -> CliError {
+pub(crate) fn refused(error: ConfigError) -> CliError {
     let failure = CliError::failed(error.summary());
     match error.remedy() {
         Some(remedy) => failure.with_help(remedy),

@@ -13,9 +13,11 @@ use crate::{
     keys::KeysArgs,
     token::TokenCommand,
 };
+#[cfg(feature = "backup")]
+use crate::{backup::BackupArgs, restore::RestoreArgs};
 
-/// Manages the keys, tokens and bans of an API, reads its audit logs, and checks its
-/// configuration
+/// Manages the keys, tokens and bans of an API, reads its audit logs, checks its configuration, and
+/// backs up its files
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "stockade",
@@ -32,6 +34,7 @@ Examples:
   stockade bans list                List banned clients
   stockade audit tail app.log -f    Show records as they are written
   stockade check stockade.toml      Report what is unsafe about a configuration
+  stockade backup --help            Copy all files of a server to one encrypted file
 
 Exit codes: 0 success, 1 failure, 2 usage error."
 )]
@@ -53,6 +56,12 @@ enum Command {
     Audit(AuditArgs),
     /// Report what is unsafe about a configuration, and how to fix it
     Check(CheckArgs),
+    /// Copy all files of a server to one encrypted file
+    #[cfg(feature = "backup")]
+    Backup(BackupArgs),
+    /// Verify a backup, or unpack it to a folder
+    #[cfg(feature = "backup")]
+    Restore(RestoreArgs),
     /// Write a completion script for a shell
     ///
     /// For bash: `stockade completions bash > ~/.local/share/bash-completion/completions/stockade`
@@ -107,6 +116,10 @@ pub fn run(cli: Cli) -> Result<Outcome, CliError> {
             Command::Bans(bans) => bans.run(),
             Command::Audit(audit) => audit.run(),
             Command::Check(check) => check.run().await,
+            #[cfg(feature = "backup")]
+            Command::Backup(backup) => backup.run().await,
+            #[cfg(feature = "backup")]
+            Command::Restore(restore) => restore.run().await,
             Command::Completions(completions) => completions.run(),
             Command::Man(man) => man.run(),
         }

@@ -3,10 +3,10 @@
 mod export;
 mod import;
 mod issued;
-mod key_file;
+pub(crate) mod key_file;
 mod key_view;
 mod list;
-mod location;
+pub(crate) mod location;
 mod new;
 mod revoke;
 mod rotate;

@@ -2,6 +2,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod audit;
+#[cfg(feature = "backup")]
+mod backup;
 mod bans;
 mod check;
 mod cli;
@@ -11,6 +13,8 @@ mod generate;
 mod keys;
 mod output;
 mod prompt;
+#[cfg(feature = "backup")]
+mod restore;
 mod secret;
 mod time;
 mod token;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde::Deserialize;
-use stockade::{Config, ConfigError, Environment, Format};
+use stockade::{Config, ConfigError, Environment, Format, SecretUrl};
 use stockade_admin::AdminConfig;
 
 use crate::{
@@ -173,6 +173,36 @@ impl ServerFile {
             Ok(()) => Ok(file),
             Err(error) => Err(file.fence.locate(error)),
         }
+    }
+
+    /// The settings that name a file, derived from the types: to test that a program handles all
+    /// of them, as in [`Config::file_settings`].
+    pub fn file_settings() -> Vec<String> {
+        Config::file_settings::<Sections>()
+    }
+
+    /// The URLs of the databases and of the store, each with its setting.
+    pub fn urls(&self) -> Vec<(&'static str, &SecretUrl)> {
+        let fence = &self.fence;
+        let audit = fence.audit.as_ref();
+        let urls = [
+            ("auth.keys_database", fence.auth.keys_database.as_ref()),
+            (
+                "audit.database",
+                audit.and_then(|audit| audit.database.as_ref()),
+            ),
+            (
+                "store.redis",
+                fence.store.as_ref().map(|store| &store.redis),
+            ),
+            (
+                "admin.database",
+                self.admin.as_ref().map(|admin| &admin.database),
+            ),
+        ];
+        let set = urls.into_iter();
+        set.filter_map(|(setting, url)| Some((setting, url?)))
+            .collect()
     }
 
     /// The path of the section of a model, for errors.

@@ -8,7 +8,7 @@ use std::{
 
 use clap::Args;
 use serde::Serialize;
-use stockade_audit::{LogFile, Report, Verifier};
+use stockade_audit::{Report, Verifier};
 
 use super::{fault::FaultReport, key::KeyArgs, log, progress::Progress};
 use crate::{
@@ -75,11 +75,9 @@ impl VerifyArgs {
             read.map_err(|error| log::unreadable(&file.path, &error))?;
         }
         drop(progress);
-        Ok(VerifyReport::new(
-            &verifier.finish(),
-            &files,
-            head.is_some(),
-        ))
+        let paths: Vec<_> = files.iter().map(|file| file.path.as_path()).collect();
+        let report = verifier.finish();
+        Ok(VerifyReport::new(&report, &paths, head.is_some()))
     }
 
     fn read_head(&self) -> Result<Option<String>, CliError> {
@@ -93,7 +91,8 @@ impl VerifyArgs {
     }
 }
 
-fn default_head(log: &Path) -> PathBuf {
+/// The path of the head of a log.
+pub(crate) fn default_head(log: &Path) -> PathBuf {
     let mut path = log.as_os_str().to_owned();
     path.push(".head");
     path.into()
@@ -101,7 +100,7 @@ fn default_head(log: &Path) -> PathBuf {
 
 /// The result of a verification.
 #[derive(Debug, Serialize)]
-struct VerifyReport {
+pub(crate) struct VerifyReport {
     intact: bool,
     files: Vec<String>,
     lines: u64,
@@ -122,9 +121,9 @@ struct VerifyReport {
 }
 
 impl VerifyReport {
-    fn new(report: &Report, files: &[LogFile], head: bool) -> Self {
-        let paths: Vec<_> = files.iter().map(|file| file.path.as_path()).collect();
-        let explained = |fault| FaultReport::new(fault, &paths);
+    /// Explains the report about a log in these files, which were read in this order.
+    pub(crate) fn new(report: &Report, paths: &[&Path], head: bool) -> Self {
+        let explained = |fault| FaultReport::new(fault, paths);
         Self {
             intact: report.is_intact(),
             files: paths
@@ -146,7 +145,7 @@ impl VerifyReport {
         }
     }
 
-    fn report(&self, json: bool) -> Result<(), CliError> {
+    pub(crate) fn report(&self, json: bool) -> Result<(), CliError> {
         if json {
             return Ok(output::print_json(self)?);
         }

@@ -52,10 +52,7 @@ pub(crate) fn replace(path: &Path, text: &str) -> Result<(), CliError> {
 
 fn replaced(path: &Path, text: &str) -> io::Result<()> {
     let path = target(path)?;
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(&path);
     // Temporary files have mode 0600.
     let mut file = NamedTempFile::new_in(folder)?;
     file.write_all(text.as_bytes())?;
@@ -72,13 +69,21 @@ fn target(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
+/// The folder of a file, to create another one next to it.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
 /// Makes the rename durable.
 #[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()
 }
 
 #[cfg(not(unix))]
-fn sync_folder(_folder: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(_folder: &Path) -> io::Result<()> {
     Ok(())
 }

@@ -134,7 +134,7 @@ impl StoreLocation {
 }
 
 /// The path in a URL `sqlite:PATH` or `sqlite://PATH`, as sqlx reads it.
-fn sqlite_path(url: &str) -> PathBuf {
+pub(crate) fn sqlite_path(url: &str) -> PathBuf {
     let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
     let path = path.split('?').next().unwrap_or_default();
     percent_decode_str(path).decode_utf8_lossy().as_ref().into()

@@ -10,6 +10,8 @@ mod audit_stats;
 mod audit_tail;
 #[cfg(unix)]
 mod audit_verify;
+#[cfg(all(unix, feature = "backup"))]
+mod backup;
 mod bans;
 #[cfg(unix)]
 mod check;

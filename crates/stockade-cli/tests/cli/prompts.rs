@@ -101,6 +101,31 @@ fn does_not_echo_a_key() {
     assert!(rest.contains(": key a") && !rest.contains(&key), "{rest}");
 }
 
+#[cfg(feature = "backup")]
+#[test]
+fn prompts_twice_for_a_new_passphrase_and_once_for_an_old_one() {
+    let sandbox = Sandbox::new();
+    sandbox.key("a", "");
+    sandbox.write("stockade.toml", "auth.keys_file = \"keys.yaml\"");
+    let mut session = start(&sandbox, "backup --output backup.age");
+    answer(&mut session, "Passphrase", "correct horse battery");
+    answer(&mut session, "Repeat", "correct horse");
+    assert!(rest(&mut session).contains("the passphrases differ"));
+    assert!(!sandbox.path("backup.age").exists());
+
+    let mut session = start(&sandbox, "backup --output backup.age");
+    answer(&mut session, "Passphrase", "correct horse battery");
+    answer(&mut session, "Repeat", "correct horse battery");
+    let seen = rest(&mut session);
+    assert!(seen.contains("Wrote 2 files"), "{seen}");
+    assert!(!seen.contains("correct horse"), "{seen}");
+
+    let mut session = start(&sandbox, "restore --verify backup.age");
+    answer(&mut session, "Passphrase", "correct horse battery");
+    let seen = rest(&mut session);
+    assert!(seen.contains("verified"), "{seen}");
+}
+
 #[test]
 fn colours_a_terminal_unless_disabled() {
     let sandbox = Sandbox::new();
