@@ -13,6 +13,7 @@ use stockade_testkit::{
     poll::until_async,
     scripted_upstream::{Answer, Chat, ScriptedUpstream, Step},
 };
+use tracing::subscriber::NoSubscriber;
 
 use super::{MODEL, chat, exchange, first, settings};
 
@@ -195,6 +196,9 @@ async fn logs_each_change_once_and_no_key() {
         .with_max_level(tracing::Level::TRACE)
         .finish();
     let _logging = tracing::subscriber::set_default(subscriber);
+    // While there is one dispatcher only, another thread that meets an event first, and has none,
+    // decides for all threads that it is not wanted.
+    let _other = tracing::Dispatch::new(NoSubscriber::new());
     let upstream = ScriptedUpstream::http1().await;
     upstream.always(Answer::error(503));
     let mut settings = sensitive(upstream.url());
