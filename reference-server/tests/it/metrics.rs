@@ -4,13 +4,19 @@ use std::{
     collections::BTreeSet,
     fs,
     io::Write,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 use serde_json::json;
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
-use crate::test_server::{METRICS_KEY, TestServer};
+use crate::{
+    server_process::ServerProcess,
+    test_server::{FULL_KEY, METRICS_KEY, TestServer},
+    wire::read_to_end,
+};
 
 async fn metrics() -> String {
     let server = TestServer::start_with(
@@ -102,4 +108,69 @@ fn every_metric_has_a_help_text() {
     assert!(used.len() > 15, "{used:?}");
     let missing: Vec<_> = used.difference(&described).collect();
     assert!(missing.is_empty(), "no help text: {missing:?}");
+}
+
+/// The statuses of requests that are sent on one connection without waiting.
+async fn pipeline(address: SocketAddr, requests: impl Iterator<Item = String>) -> Vec<u16> {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let (mut incoming, mut outgoing) = stream.split();
+    let last = "GET /health/live HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n".to_owned();
+    let requests: String = requests.chain([last]).collect();
+    let writing = async { outgoing.write_all(requests.as_bytes()).await.unwrap() };
+    let ((), received) = tokio::join!(writing, read_to_end(&mut incoming));
+    let mut statuses = received.statuses();
+    assert_eq!(statuses.pop(), Some(200));
+    statuses
+}
+
+// What clients send does not add series.
+#[tokio::test]
+async fn clients_cannot_add_series() {
+    const COUNT: usize = 10_000;
+
+    // A process of its own: the series are those of a process.
+    let server = ServerProcess::start("[abuse]\nenabled = false\n");
+    let names = async || -> BTreeSet<String> {
+        let answer = server.get("/metrics", METRICS_KEY).send().await.unwrap();
+        let text = answer.text().await.unwrap();
+        let series = text
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let name = |line: &str| line.rsplit_once(' ').unwrap().0.to_owned();
+        series.map(name).collect()
+    };
+    let models = |number: usize| {
+        let body =
+            format!(r#"{{"model":"m{number}","messages":[{{"role":"user","content":"a"}}]}}"#);
+        format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {FULL_KEY}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    let paths = |number: usize| {
+        format!("GET /p{number} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {FULL_KEY}\r\n\r\n")
+    };
+    let keys = |number: usize| {
+        let key = format!("sk_k{number}_{}", "a".repeat(43));
+        format!("GET /v1/models HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\n\r\n")
+    };
+    let send = async |count: usize| {
+        let address = server.address;
+        for (requests, status) in [
+            (&models as &dyn Fn(usize) -> String, 404),
+            (&paths, 404),
+            (&keys, 401),
+        ] {
+            let statuses = pipeline(address, (0..count).map(requests)).await;
+            assert_eq!(statuses, vec![status; count]);
+        }
+    };
+    send(1).await;
+    names().await;
+    let before = names().await;
+    send(COUNT).await;
+    let after = names().await;
+    let added: Vec<_> = after.difference(&before).collect();
+    assert!(added.is_empty(), "{added:#?}");
 }
