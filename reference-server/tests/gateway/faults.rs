@@ -1,13 +1,17 @@
 //! Each fault of an upstream has one outcome: of objects and of streams, relayed and translated.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use futures_util::future::join_all;
 use http::header::CONTENT_LENGTH;
 use serde_json::json;
-use stockade_testkit::scripted_upstream::{Answer, Chat, ScriptedUpstream, Step};
+use stockade_testkit::{
+    poll::until_async,
+    port,
+    scripted_upstream::{Answer, Chat, ScriptedUpstream, Step},
+};
 
-use crate::gateway::{Gateway, chat, text};
+use crate::gateway::{Gateway, chat, code, text};
 
 /// A way of a request to the upstream.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -233,4 +237,45 @@ async fn in_a_stream() {
             assert_eq!(outcome, expected, "{way:?} {answer:.120?}");
         }
     }
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_absent_at_start_serves_once_it_is_there() {
+    let address = SocketAddr::from(([127, 0, 0, 1], port::free()));
+    let url = format!("http://{address}/v1");
+    let gateway = Gateway::with(&format!(
+        "[[models]]\nname = \"small\"\nupstream = [{{ url = \"{url}\" }}]\n\
+         [upstreams]\nmax_retries = 0\nhealth_interval_secs = 1\n"
+    ))
+    .await;
+    let is_healthy = async |healthy: bool| {
+        until_async(&format!("healthy: {healthy}"), async || {
+            gateway.upstream_state().await["healthy"] == healthy
+        })
+        .await;
+        let label = format!("model=\"small\",upstream=\"{url}\"");
+        let line = format!("stockade_upstream_healthy{{{label}}} {}", u8::from(healthy));
+        let metrics = gateway.metrics().await;
+        assert!(metrics.lines().any(|one| one == line), "{line}\n{metrics}");
+        gateway.get("/health/ready").send().await.unwrap().status()
+    };
+    let (status, refused) = code(gateway.chat(json!({})).await).await;
+    // Until the health checks have failed, requests are sent.
+    let expected = [(502, "UPSTREAM_UNREACHABLE"), (503, "UPSTREAM_UNAVAILABLE")];
+    assert!(expected.contains(&(status, &refused)), "{status} {refused}");
+    assert_eq!(is_healthy(false).await, 503);
+    let refused = code(gateway.chat(json!({})).await).await;
+    assert_eq!(refused, (503, "UPSTREAM_UNAVAILABLE".to_owned()));
+    let error = &gateway.upstream_state().await["last_error"];
+    assert!(
+        error
+            .as_str()
+            .is_some_and(|error| error.contains("refused")),
+        "{error}"
+    );
+
+    let upstream = ScriptedUpstream::http1_at(address).await;
+    upstream.at_path("/v1/models", Answer::json("{}"));
+    assert_eq!(is_healthy(true).await, 200);
+    assert_eq!(gateway.chat(json!({})).await.status(), 200);
 }

@@ -163,6 +163,41 @@ async fn loses_no_record_once_the_disk_has_space_again() {
     }
 }
 
+// L03
+#[tokio::test]
+async fn the_database_of_the_administration_survives_a_full_disk() {
+    // A soft limit, which the test raises.
+    let small_disk = "trap '' XFSZ; ulimit -S -f 1024";
+    let lines = "[admin]\nlisten = \"127.0.0.1:0\"\n";
+    let server = ServerProcess::start_after(small_disk, lines);
+    let is_failing = async |value: f64| {
+        let failing = server.metric("stockade_audit_failing_journals").await;
+        failing == Some(value)
+    };
+    let many = many_requests();
+    let mut rounds = 0;
+    while !is_failing(1.0).await {
+        let statuses = send_raw(server.address, many.as_bytes()).await.statuses();
+        assert_eq!(statuses, [200; MANY]);
+        rounds += 1;
+        assert!(rounds < 100, "the database never filled up");
+    }
+    server.wait_for_log(FAILS);
+    for _ in 0..50 {
+        assert_eq!(asks(&server).await, (200, "none".to_owned()));
+    }
+
+    server.limit("fsize=unlimited:");
+    until_async("the database has recovered", async || is_failing(0.0).await).await;
+    until_async("all records are written", async || {
+        server.metric("stockade_audit_queued_bytes").await == Some(0.0)
+    })
+    .await;
+    let dropped = server.metric("stockade_audit_dropped_total").await;
+    assert_eq!(dropped, Some(0.0));
+    assert_eq!(server.stop(), Some(0));
+}
+
 /// A process that copies a FIFO to a file.
 struct Reader(Child);
 

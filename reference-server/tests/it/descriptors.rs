@@ -68,3 +68,34 @@ async fn raises_the_soft_limit() {
     let limit = server.metric("stockade_connections_limit").await;
     assert_eq!(limit, Some(500.0));
 }
+
+// FA04
+#[tokio::test]
+async fn serves_and_revokes_again_after_descriptors_ran_out() {
+    let server = ServerProcess::start("");
+    let mut kept = TcpStream::connect(server.address).await.unwrap();
+    assert_eq!(status(&mut kept).await, 200);
+
+    // Fewer than it has open.
+    server.limit("nofile=8:");
+    // The kernel accepts it.
+    let mut waiting = TcpStream::connect(server.address).await.unwrap();
+    server.wait_for_log("cannot accept connections; retrying");
+    assert_eq!(status(&mut kept).await, 200);
+    fs::write(server.file("keys.yaml"), "keys: []\n").unwrap();
+    let failed = server.wait_for_log("reload failed");
+    let error = failed["error"].as_str().unwrap();
+    assert!(error.contains("Too many open files"), "{failed}");
+    assert_eq!(status(&mut kept).await, 200, "the last good keys");
+
+    server.limit("nofile=256:");
+    // Which of both is first is open: the accept, or the reload.
+    assert!(matches!(status(&mut waiting).await, 200 | 401));
+    until_async("the keys are read again", async || {
+        status(&mut kept).await == 401
+    })
+    .await;
+    assert_eq!(status(&mut waiting).await, 401);
+    let again = TcpStream::connect(server.address).await;
+    assert_eq!(status(&mut again.unwrap()).await, 401);
+}

@@ -7,6 +7,8 @@ mod admin;
 mod admin_compatibility;
 mod audit_failures;
 mod chat;
+#[cfg(target_os = "linux")]
+mod clock;
 mod compatibility;
 mod connections;
 mod credentials;

@@ -2,14 +2,15 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write},
     net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
+    thread,
 };
 
 use serde_json::Value;
-use stockade_testkit::poll::until;
+use stockade_testkit::{poll::until, port};
 
 use crate::server_process::without_hub;
 
@@ -78,6 +79,78 @@ fn reports_startup_errors_with_their_origin() {
     fs::remove_file(&keys).unwrap();
     let line = failure(&["serve", "--config", &config]);
     assert!(line.contains("keys.yaml"), "{line}");
+}
+
+/// Accepts connections until the process ends, and sends the same reply to everything; none if it
+/// is empty. Returns the port.
+fn impostor(reply: &'static [u8]) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.unwrap();
+            thread::spawn(move || {
+                let mut received = [0; 4_096];
+                while let Ok(1..) = client.read(&mut received) {
+                    let _ = client.write_all(reply);
+                }
+            });
+        }
+    });
+    port
+}
+
+// FS08
+#[test]
+fn exits_if_a_database_is_absent_silent_or_another_server() {
+    let serve = |setting: &str, port: u16| {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("postgres://stockade@127.0.0.1:{port}/stockade");
+        let (section, name) = setting.split_once('.').unwrap();
+        let database = format!("[{section}]\n{name} = \"{url}\"\n");
+        let rest = match section {
+            "auth" => "",
+            "admin" => "listen = \"127.0.0.1:0\"\n[auth]\nkeys_file = \"keys.yaml\"\n",
+            _ => "[auth]\nkeys_file = \"keys.yaml\"\n",
+        };
+        fs::write(folder.path().join("keys.yaml"), "keys: []\n").unwrap();
+        let config = folder.path().join("stockade.toml");
+        let server = "[server]\nlisten = \"127.0.0.1:0\"\n[model]\nsource = \"tests/none\"\n";
+        fs::write(&config, format!("{server}{database}{rest}")).unwrap();
+        failure(&["serve", "--config", config.to_str().unwrap()])
+    };
+    let ports = [
+        ("absent", port::free()),
+        ("silent", impostor(b"")),
+        ("HTTP", impostor(b"HTTP/1.1 400 Bad Request\r\n\r\n")),
+    ];
+    thread::scope(|scope| {
+        for setting in ["auth.keys_database", "audit.database", "admin.database"] {
+            for (what, port) in ports {
+                scope.spawn(move || {
+                    let line = serve(setting, port);
+                    assert!(line.contains(setting), "{what}: {line}");
+                });
+            }
+        }
+    });
+}
+
+#[test]
+fn exits_if_an_audit_log_cannot_be_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    for setting in ["file", "security_file"] {
+        // A file in place of its folder.
+        let audit = match setting {
+            "file" => "file = \"keys.yaml/app.log\"\n",
+            _ => "file = \"app.log\"\nsecurity_file = \"keys.yaml/security.log\"\n",
+        };
+        let server = "[server]\nlisten = \"127.0.0.1:0\"\n[model]\nsource = \"tests/none\"\n";
+        let config = write_config(folder.path(), &format!("{server}[audit]\n{audit}"));
+        let line = failure(&["serve", "--config", &config]);
+        assert!(line.contains(&format!("audit.{setting}: ")), "{line}");
+        fs::remove_file(folder.path().join("keys.yaml")).unwrap();
+    }
 }
 
 // FS08

@@ -1,33 +1,87 @@
-//! Limits in Redis, and the health status while it is down.
+//! Limits in Redis, and what the server does while it is down.
 
-use std::process::{Child, Command, Stdio};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{Ipv4Addr, TcpStream},
+    process::{Child, Command, Stdio},
+};
 
+use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::Value;
-use stockade_testkit::{poll::until_async, port};
+use stockade_testkit::{
+    poll::{until, until_async},
+    port,
+};
 
-use crate::test_server::{METRICS_KEY, TestServer};
+use crate::{
+    server_process::{ServerProcess, signal},
+    test_server::{METRICS_KEY, READER_KEY, TestServer},
+};
 
-struct Redis(Child, u16);
+/// A Redis on a port of its own, killed on drop.
+struct Redis {
+    port: u16,
+    process: Option<Child>,
+}
 
 impl Redis {
     fn start() -> Self {
-        let port = port::free();
+        let mut redis = Self::absent();
+        redis.restart();
+        redis
+    }
+
+    /// A port without a server.
+    fn absent() -> Self {
+        Self {
+            port: port::free(),
+            process: None,
+        }
+    }
+
+    /// Starts it without data.
+    fn restart(&mut self) {
         let process = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--save", ""])
+            .args(["--port", &self.port.to_string(), "--save", ""])
             .stdout(Stdio::null())
             .spawn();
-        Self(
-            process.expect("redis-server is installed: apt-get install redis-server"),
-            port,
-        )
+        let process = process.expect("redis-server is installed: apt-get install redis-server");
+        self.process = Some(process);
+    }
+
+    fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            // Also if it is stopped.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        signal(self.process.as_ref().unwrap(), name);
+    }
+
+    /// Runs a command that has the reply `OK`.
+    fn run(&self, command: &str) {
+        until(command, || {
+            let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)) else {
+                return false;
+            };
+            stream
+                .write_all(format!("{command}\r\n").as_bytes())
+                .unwrap();
+            let mut reply = [0; 5];
+            stream.read_exact(&mut reply).unwrap();
+            reply == *b"+OK\r\n"
+        });
     }
 }
 
 impl Drop for Redis {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        self.kill();
     }
 }
 
@@ -60,7 +114,7 @@ async fn health_reports_an_outage_of_redis() {
         let server = TestServer::start_with(&format!(
             "[rate_limit]\nby_key = \"1000/day\"\n[store]\nredis = \"redis://127.0.0.1:{}\"\n\
              on_failure = \"{policy}\"\n",
-            redis.1
+            redis.port
         ))
         .await;
         assert_eq!(wait_until(&server, "shared").await, 200, "{policy}");
@@ -69,4 +123,118 @@ async fn health_reports_an_outage_of_redis() {
         assert_eq!(wait_until(&server, "store_down").await, ready, "{policy}");
         assert_eq!(server.get("/v1/models").await.status(), chats, "{policy}");
     }
+}
+
+/// A way in which Redis fails.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    AbsentAtStart,
+    Hangs,
+    /// It refuses to write.
+    IsReplica,
+    IsOutOfMemory,
+    /// It loses its data.
+    Restarts,
+}
+
+impl Fault {
+    /// In this order: the first one is the state in which the server starts.
+    const ALL: [Self; 5] = [
+        Self::AbsentAtStart,
+        Self::Hangs,
+        Self::IsReplica,
+        Self::IsOutOfMemory,
+        Self::Restarts,
+    ];
+
+    fn begin(self, redis: &mut Redis) {
+        match self {
+            Self::AbsentAtStart => {}
+            Self::Hangs => redis.signal("STOP"),
+            Self::IsReplica => redis.run("REPLICAOF 127.0.0.1 1"),
+            Self::IsOutOfMemory => redis.run("CONFIG SET maxmemory 1"),
+            Self::Restarts => redis.kill(),
+        }
+    }
+
+    fn end(self, redis: &mut Redis) {
+        match self {
+            Self::AbsentAtStart | Self::Restarts => redis.restart(),
+            Self::Hangs => redis.signal("CONT"),
+            Self::IsReplica => redis.run("REPLICAOF NO ONE"),
+            Self::IsOutOfMemory => redis.run("CONFIG SET maxmemory 0"),
+        }
+    }
+}
+
+/// The status and code of a request.
+async fn ask(server: &ServerProcess) -> (u16, Option<String>) {
+    let answer = server.get("/v1/models", READER_KEY).send().await.unwrap();
+    let status = answer.status().as_u16();
+    let body: Value = answer.json().await.unwrap();
+    (status, body["error"]["code"].as_str().map(str::to_owned))
+}
+
+/// Whether the metrics have this line; with `deny`, they are refused while Redis is down.
+async fn shows(server: &ServerProcess, line: &str) -> bool {
+    let metrics = server.get("/metrics", METRICS_KEY).send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    metrics.lines().any(|one| one == line)
+}
+
+/// The events of the limits in the log, in order.
+fn store_events(server: &ServerProcess) -> Vec<String> {
+    let log = fs::read_to_string(server.file("security.log")).unwrap_or_default();
+    let records = log
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok());
+    let of_limits = records.filter(|record: &Value| record["subject"] == "limits");
+    of_limits
+        .map(|record| record["event"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// Starts a server with this policy, and asserts the outcome of each fault.
+async fn goes_through_faults(policy: &str) {
+    let mut redis = Redis::absent();
+    let server = ServerProcess::start(&format!(
+        "[rate_limit]\nby_key = \"100000/day\"\n[concurrency]\nper_key = 4\n\
+         [store]\nredis = \"redis://127.0.0.1:{}\"\non_failure = \"{policy}\"\n\
+         [audit]\nfile = \"app.log\"\nsecurity_file = \"security.log\"\n",
+        redis.port
+    ));
+    let without = match policy {
+        "deny" => (503, Some("LIMITS_UNAVAILABLE".to_owned())),
+        _ => (200, None),
+    };
+    for fault in Fault::ALL {
+        let events = store_events(&server).len();
+        fault.begin(&mut redis);
+        until_async(&format!("{policy}: {fault:?}"), async || {
+            ask(&server).await == without
+                && (policy == "deny" || shows(&server, "stockade_store_up 0").await)
+        })
+        .await;
+        for _ in 0..20 {
+            assert_eq!(ask(&server).await, without, "{policy}: {fault:?}");
+        }
+        fault.end(&mut redis);
+        until_async(&format!("{policy}: {fault:?} is over"), async || {
+            shows(&server, "stockade_store_up 1").await && ask(&server).await == (200, None)
+        })
+        .await;
+        until_async("the events", async || {
+            let events = store_events(&server).split_off(events);
+            let is = |event: Option<&String>, name| event.is_some_and(|event| event == name);
+            is(events.first(), "store_lost") && is(events.last(), "store_back")
+        })
+        .await;
+    }
+    assert!(!shows(&server, "stockade_store_failures_total 0").await);
+}
+
+// R13
+#[tokio::test]
+async fn each_fault_of_redis_applies_the_policy_until_it_is_over() {
+    join_all(["deny", "allow", "local"].map(goes_through_faults)).await;
 }

@@ -128,6 +128,17 @@ impl ServerProcess {
         signal(&self.child, name);
     }
 
+    /// Sets a limit of the running process, as `prlimit` takes it: `nofile=16:` sets only the soft
+    /// limit.
+    pub(crate) fn limit(&self, limit: &str) {
+        let pid = self.child.id().to_string();
+        let set = Command::new("prlimit")
+            .args(["--pid", &pid, &format!("--{limit}")])
+            .status();
+        let set = set.expect("prlimit is installed: apt-get install util-linux");
+        assert!(set.success(), "{limit}");
+    }
+
     /// Replaces the configuration file.
     pub(crate) fn configure(&self, lines: &str) {
         let config = write_files(self.folder.path(), lines);
