@@ -10,17 +10,21 @@
 
 mod assembled;
 mod clients;
+mod edges;
 mod governor;
 mod json_logs;
 mod keys;
 mod layers;
 mod limits;
+mod process;
 mod request;
 mod routers;
+mod server;
 mod stack;
 mod stacks;
 mod table;
 mod timing;
+mod upstream;
 mod whole_fence;
 
 pub use assembled::{App, as_written};
@@ -29,10 +33,13 @@ pub use json_logs::JsonLogs;
 pub use keys::Keys;
 pub use layers::context;
 pub use limits::{Crowd, flooded};
+pub use process::{Processes, Usage};
 pub use request::{CHAT, PEER, request, request_from};
 pub use routers::{router, typed_router, validated_router};
+pub use server::{ROOT, build_server, make_key, raise_descriptor_limit, run};
 pub use stack::{REQUESTS_COUNTED, Stack, exchange};
 pub use stacks::*;
 pub use table::{Goal, number};
 pub use timing::{Figure, Plan, Subject, Times, cpu_time, in_turns, spent, wall_time};
+pub use upstream::{Upstream, completion, stream_text};
 pub use whole_fence::{Settings, WholeFence};

@@ -4,11 +4,11 @@ use std::{error::Error, sync::LazyLock};
 
 use reqwest::{Client, Response};
 use serde_json::Value;
+use stockade_benches::{completion as upstream_completion, stream_text};
 
 use crate::{
     case::{EVENTS, Kind, Size, body},
     gateways::{Gateway, Name},
-    upstream,
 };
 
 static CLIENT: LazyLock<Client> = LazyLock::new(|| {
@@ -47,8 +47,8 @@ async fn check(gateway: &Gateway, kind: Kind, size: Size) -> Result<(), Box<dyn 
     let response = send(gateway, body(kind, size, EVENTS, 0)).await?;
     let answer = response.text().await?;
     let expected = match kind {
-        Kind::Json => upstream::completion().to_owned(),
-        Kind::Sse => upstream::stream_text(EVENTS),
+        Kind::Json => upstream_completion().to_owned(),
+        Kind::Sse => stream_text(EVENTS),
     };
     let is_right = match gateway.name {
         // It writes its own objects.
@@ -82,8 +82,8 @@ mod tests {
 
     #[test]
     fn content_is_that_of_objects_and_of_streams() {
-        assert!(content(upstream::completion()).starts_with("The picture"));
-        assert_eq!(content(&upstream::stream_text(3)), " noise grain noise");
+        assert!(content(upstream_completion()).starts_with("The picture"));
+        assert_eq!(content(&stream_text(3)), " noise grain noise");
         assert_eq!(content("<html>"), "");
     }
 }

@@ -2,31 +2,26 @@
 
 mod answers;
 mod case;
-mod edges;
 mod gateways;
-mod process;
 mod report;
 mod results;
 mod streams;
-mod upstream;
 mod wrk;
 
 use std::{
-    env,
     error::Error,
     io::{self, Write},
     path::{Path, PathBuf},
-    process::{Command, ExitCode},
+    process::ExitCode,
     time::Duration,
 };
 
 use clap::{Parser, value_parser};
-use rustix::process::{Resource, getrlimit, setrlimit};
+use stockade_benches::{Upstream, build_server, raise_descriptor_limit};
 
 use case::{Case, Kind, Size};
-use gateways::{Gateway, Name, ROOT};
+use gateways::{Gateway, Name};
 use results::{Measured, Results};
-use upstream::Upstream;
 use wrk::Wrk;
 
 const EXAMPLES: &str = "\
@@ -112,36 +107,6 @@ impl Cli {
     }
 }
 
-/// Builds the server without an engine, in the profile of this program.
-fn build() -> Result<PathBuf, Box<dyn Error>> {
-    let folder = env::current_exe()?.parent().map(Path::to_owned);
-    let folder = folder.ok_or("this program has no folder")?;
-    let profile = match folder.file_name().and_then(|name| name.to_str()) {
-        Some("debug") => "dev",
-        Some(profile) => profile,
-        None => return Err("the folder of this program is no profile's".into()),
-    };
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args([
-        "build",
-        "--package",
-        "stockade-server",
-        "--no-default-features",
-    ]);
-    cargo
-        .args(["--locked", "--profile", profile])
-        .current_dir(ROOT);
-    gateways::run(&mut cargo)?;
-    Ok(folder.join("stockade-server"))
-}
-
-/// Two descriptors a stream here, and as many in each gateway.
-fn raise_descriptor_limit() -> Result<(), Box<dyn Error>> {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    Ok(setrlimit(Resource::Nofile, limit)?)
-}
-
 async fn measure(cli: &Cli, server: &Path) -> Result<Results, Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let upstream = Upstream::start()?;
@@ -197,10 +162,11 @@ async fn measure(cli: &Cli, server: &Path) -> Result<Results, Box<dyn Error>> {
 #[tokio::main]
 async fn main() -> Result<ExitCode, Box<dyn Error>> {
     let cli = Cli::parse();
+    // Two descriptors a stream here, and as many in each gateway.
     raise_descriptor_limit()?;
     gateways::install(&cli.names())?;
     let server = match &cli.server {
-        None if cli.names().contains(&Name::Stockade) => build()?,
+        None if cli.names().contains(&Name::Stockade) => build_server()?,
         server => server.clone().unwrap_or_default(),
     };
     let results = measure(&cli, &server).await?;

@@ -5,13 +5,13 @@ use std::{error::Error, time::Duration};
 use futures_util::{StreamExt, TryStreamExt, future, stream};
 use reqwest::Response;
 use serde::Serialize;
+use stockade_benches::Upstream;
 use tokio::time;
 
 use crate::{
     answers,
     case::{Kind, Size, body},
     gateways::Gateway,
-    upstream::Upstream,
 };
 
 /// More events than are read.

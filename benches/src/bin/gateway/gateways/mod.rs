@@ -3,8 +3,7 @@
 
 use std::{
     error::Error,
-    fmt, fs,
-    io::{self, Write},
+    fmt, fs, io,
     net::{Ipv4Addr, SocketAddr},
     path::Path,
     process::Command,
@@ -13,14 +12,11 @@ use std::{
 
 use clap::ValueEnum;
 use serde::Serialize;
+use stockade_benches::{Processes, ROOT, Upstream, Usage, run};
 use stockade_testkit::port;
 use tokio::time;
 
-use crate::{
-    answers,
-    process::{Processes, Usage},
-    upstream::Upstream,
-};
+use crate::answers;
 
 mod haproxy;
 mod litellm;
@@ -159,17 +155,4 @@ pub(crate) fn install(names: &[Name]) -> Result<(), Box<dyn Error>> {
         litellm::install()?;
     }
     Ok(())
-}
-
-/// The folder of the workspace.
-pub(crate) const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-
-/// Runs a program, and prints which.
-pub(crate) fn run(command: &mut Command) -> Result<(), Box<dyn Error>> {
-    writeln!(io::stderr(), "==> {command:?}")?;
-    let status = command.status()?;
-    match status.success() {
-        true => Ok(()),
-        false => Err(format!("{command:?}: {status}").into()),
-    }
 }

@@ -3,6 +3,8 @@
 
 use std::{error::Error, fs, net::SocketAddr, path::Path, process::Command};
 
+use stockade_benches::make_key;
+
 use super::UPSTREAM_KEY;
 
 /// The command, and the key that the client sends.
@@ -17,16 +19,7 @@ pub(super) fn command(
         fs::remove_file(&keys)?;
     }
     fs::write(folder.join("upstream.key"), UPSTREAM_KEY)?;
-    let mut create = Command::new(server);
-    let created = create
-        .arg("key")
-        .arg("--file")
-        .arg(keys)
-        .args(["--id", "bench"])
-        .output()?;
-    if !created.status.success() {
-        return Err(String::from_utf8_lossy(&created.stderr).into());
-    }
+    let key = make_key(server, &keys, "bench")?;
     let config = folder.join("stockade.toml");
     fs::write(
         &config,
@@ -66,6 +59,5 @@ security_file = "audit.log"
     )?;
     let mut command = Command::new(server);
     command.arg("serve").arg("--config").arg(config);
-    let key = String::from_utf8(created.stdout)?;
-    Ok((command, key.trim().to_owned()))
+    Ok((command, key))
 }

@@ -1,4 +1,4 @@
-//! The model server that all gateways stand before: as fast as hyper allows, on a thread of its
+//! The model server behind a server under load: as fast as hyper allows, on a thread of its
 //! own.
 //!
 //! 1. The body of a request is read to its end, and only its edges are inspected.
@@ -62,14 +62,18 @@ const LAST: &str = concat!(
 
 /// An upstream on loopback, until the process ends.
 #[derive(Clone, Debug)]
-pub(crate) struct Upstream {
-    pub(crate) address: SocketAddr,
+pub struct Upstream {
+    /// Where it listens.
+    pub address: SocketAddr,
     events: Arc<AtomicU64>,
 }
 
 impl Upstream {
     /// Starts it on a free port.
-    pub(crate) fn start() -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// When no port can be bound.
+    pub fn start() -> io::Result<Self> {
         let (ready, address) = mpsc::channel();
         let events = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&events);
@@ -89,7 +93,7 @@ impl Upstream {
     }
 
     /// The number of events that were sent so far.
-    pub(crate) fn events(&self) -> u64 {
+    pub fn events(&self) -> u64 {
         self.events.load(Ordering::Relaxed)
     }
 }
@@ -171,12 +175,12 @@ fn events(count: u64, pause: Duration, counter: Arc<AtomicU64>) -> Events {
 }
 
 /// The body of the answer to a request that does not stream.
-pub(crate) fn completion() -> &'static str {
+pub fn completion() -> &'static str {
     COMPLETION
 }
 
 /// The body of a stream with this number of events.
-pub(crate) fn stream_text(count: usize) -> String {
+pub fn stream_text(count: usize) -> String {
     let events = EVENTS.iter().cycle().take(count);
     events.chain([&LAST]).copied().collect()
 }

@@ -1,4 +1,4 @@
-//! The processes of a gateway, which are a process group.
+//! A server under load, whose processes are a process group.
 
 use std::{
     fs::File,
@@ -12,31 +12,41 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-/// A gateway's processes; stopped on drop.
+/// The processes of a server; stopped on drop.
 #[derive(Debug)]
-pub(crate) struct Processes {
+pub struct Processes {
     child: Child,
     group: Pid,
 }
 
 /// The resources that processes have used.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Usage {
-    pub(crate) user: Duration,
-    pub(crate) system: Duration,
+pub struct Usage {
+    /// CPU time outside the kernel.
+    pub user: Duration,
+    /// CPU time in the kernel.
+    pub system: Duration,
     /// Resident memory, in bytes.
-    pub(crate) memory: u64,
+    pub memory: u64,
+    /// Open descriptors.
+    pub descriptors: usize,
+    /// Threads.
+    pub threads: i64,
 }
 
 impl Usage {
-    pub(crate) fn cpu(self) -> Duration {
+    /// User and system time.
+    pub fn cpu(self) -> Duration {
         self.user + self.system
     }
 }
 
 impl Processes {
     /// Starts a program, whose output goes to this file.
-    pub(crate) fn start(mut command: Command, log: &Path) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// When the file cannot be created, or the program cannot be started.
+    pub fn start(mut command: Command, log: &Path) -> io::Result<Self> {
         let log = File::create(log)?;
         let child = command
             .stdin(Stdio::null())
@@ -50,20 +60,32 @@ impl Processes {
     }
 
     /// Whether the program still runs.
-    pub(crate) fn is_running(&mut self) -> io::Result<bool> {
+    ///
+    /// # Errors
+    /// When that is unknown.
+    pub fn is_running(&mut self) -> io::Result<bool> {
         Ok(self.child.try_wait()?.is_none())
     }
 
-    /// What all processes of the group have used, from `/proc/PID/stat`.
+    /// What all processes of the group have used, from `/proc`.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read.
     #[cfg(target_os = "linux")]
-    pub(crate) fn usage(&self) -> io::Result<Usage> {
+    pub fn usage(&self) -> io::Result<Usage> {
         let ticks =
             |count: u64| Duration::from_secs_f64(count as f64 / procfs::ticks_per_second() as f64);
         let mut usage = Usage::default();
         let processes = procfs::process::all_processes().map_err(io::Error::other)?;
-        // A process that has ended meanwhile is none of the gateway's workers.
-        let stats = processes.filter_map(|process| process.ok()?.stat().ok());
-        for stat in stats.filter(|stat| stat.pgrp == self.group.as_raw_nonzero().get()) {
+        // A process that has ended meanwhile is none of the server's workers.
+        let stats = processes.filter_map(|process| {
+            let process = process.ok()?;
+            Some((process.stat().ok()?, process))
+        });
+        let group = self.group.as_raw_nonzero().get();
+        for (stat, process) in stats.filter(|(stat, _)| stat.pgrp == group) {
+            usage.descriptors += process.fd_count().map_err(io::Error::other)?;
+            usage.threads += stat.num_threads;
             usage.user += ticks(stat.utime);
             usage.system += ticks(stat.stime);
             usage.memory += stat.rss * procfs::page_size();
@@ -72,7 +94,7 @@ impl Processes {
     }
 
     #[cfg(not(target_os = "linux"))]
-    pub(crate) fn usage(&self) -> io::Result<Usage> {
+    pub fn usage(&self) -> io::Result<Usage> {
         Err(io::Error::new(
             io::ErrorKind::Unsupported,
             "the CPU time of a process is read on Linux only",
