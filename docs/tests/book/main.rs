@@ -11,6 +11,7 @@ mod chapter;
 mod config;
 mod dependencies;
 mod glob;
+mod mentions;
 mod session;
 
 use std::{
@@ -19,6 +20,7 @@ use std::{
 };
 
 use chapter::chapters;
+use mentions::Sources;
 use session::Session;
 
 /// The folder of the book.
@@ -106,6 +108,24 @@ fn programs_use_the_crates_that_their_chapter_adds() {
         compared += dependencies::assert_complete(&chapter);
     }
     assert!(compared > 10, "only {compared} programs");
+}
+
+#[test]
+fn threats_tests_and_metrics_exist() {
+    let sources = Sources::read();
+    let (mut threats, mut tests, mut metrics) = (0, 0, 0);
+    for chapter in chapters() {
+        if chapter.name == "threat-model.md" {
+            threats += sources.assert_tested(&chapter);
+        }
+        if chapter.name == "faults.md" {
+            tests += sources.assert_rows_tested(&chapter);
+        }
+        metrics += sources.assert_named(&chapter);
+    }
+    assert!(threats > 30, "only {threats} threats");
+    assert!(tests > 60, "only {tests} tests");
+    assert!(metrics > 30, "only {metrics} metrics");
 }
 
 /// One test, because all programs listen on the same port.
