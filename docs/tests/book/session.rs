@@ -39,7 +39,8 @@ impl<'c> Session<'c> {
     /// Runs all commands of the page, and returns their number.
     ///
     /// Files that the page shows are written. `cargo run` starts the last program that the page
-    /// has shown. `export NAME=START…` takes the word that an earlier command has printed.
+    /// has shown, and `cargo run --bin book-NAME` that of another page. `export NAME=START…` takes
+    /// the word that an earlier command has printed, and `export NAME=$OTHER` copies a value.
     pub(crate) fn run(chapter: &'c Chapter, programs: &'c Path) -> usize {
         let mut session = Self {
             chapter,
@@ -72,7 +73,10 @@ impl<'c> Session<'c> {
     }
 
     fn step(&mut self, command: &str, shown: &str, place: &str) {
-        if command == "cargo run" {
+        if let Some(arguments) = command.strip_prefix("cargo run") {
+            if let Some(name) = arguments.strip_prefix(" --bin book-") {
+                self.program = Some(name.to_owned());
+            }
             assert!(
                 shown.is_empty(),
                 "{place}: the output of a program is not compared"
@@ -89,8 +93,14 @@ impl<'c> Session<'c> {
         }
     }
 
-    /// Completes a value that ends with an ellipsis.
+    /// Completes a value that ends with an ellipsis, and replaces `$NAME` by its value.
     fn complete(&self, value: &str) -> String {
+        if let Some(name) = value.strip_prefix('$') {
+            let known = self.variables.get(name);
+            return known
+                .unwrap_or_else(|| panic!("{}: ${name} is not set", self.chapter.name))
+                .clone();
+        }
         let Some(start) = value.strip_suffix('…') else {
             return value.to_owned();
         };
