@@ -1,12 +1,14 @@
 //! The keyed chain that makes a log tamper-evident.
 
+mod forgotten;
 mod head;
 mod key;
 mod seal;
 
+pub(crate) use forgotten::Forgotten;
 pub(crate) use head::Head;
 pub use key::{ChainKey, ChainKeyError, ChainKeyErrorKind};
-pub(crate) use seal::{Seal, Sealed};
+pub(crate) use seal::{Seal, Sealed, line_digest};
 
 use stockade_core::clock::Timestamp;
 

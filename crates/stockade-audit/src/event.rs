@@ -7,7 +7,7 @@ use stockade_core::{client::ClientIp, clock::Timestamp, context::RequestId};
 use crate::line::{Level, Line, text_field};
 
 /// The maximum length of a text, in bytes, before escaping.
-const TEXT: usize = 256;
+pub(crate) const TEXT: usize = 256;
 
 /// A security-relevant change: who changed what, and when.
 ///

@@ -36,6 +36,9 @@
 //!   record contains the finding (`past`). An attacker who restores an *older* log together
 //!   with its head hides the later records: if that is a threat, copy heads or records to
 //!   another machine.
+//! - A holder of the key can replace a record by its digest ([`ChainKey::forget`]), for example at
+//!   the request of the person it names: the log stays intact, and [`Report::forgotten`] counts
+//!   such records. A key that was replaced forgets no later record.
 //! - The first files may be missing because of rotation: [`Report::first_seq`] is over 1 then.
 //! - An attacker with the key, or with control of the running machine, can write any record
 //!   from then on. A stolen key that was replaced ([`Journal::rotate_key`]) cannot forge later

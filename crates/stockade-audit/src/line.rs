@@ -146,11 +146,9 @@ impl Line {
     }
 
     fn push_identifier(&mut self, name: &str, limit: usize) {
-        if name.len() > limit {
-            push_escaped(&mut self.0, prefix(name, limit));
-            self.raw("…sha256:");
-            let digest = Sha256::digest(name);
-            self.raw(&hex::encode(&digest[..16]));
+        if let Some((start, digest)) = shortened(name, limit) {
+            push_escaped(&mut self.0, start);
+            self.raw(&digest);
         } else if needs_no_escape(name) {
             self.raw(name);
         } else {
@@ -242,6 +240,14 @@ impl Line {
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+}
+
+/// The beginning of an identifier that is longer than `limit` bytes, and its digest.
+pub(crate) fn shortened(name: &str, limit: usize) -> Option<(&str, String)> {
+    (name.len() > limit).then(|| {
+        let digest = hex::encode(&Sha256::digest(name)[..16]);
+        (prefix(name, limit), format!("…sha256:{digest}"))
+    })
 }
 
 fn push_closed(out: &mut Vec<u8>, text: &str, limit: usize) {

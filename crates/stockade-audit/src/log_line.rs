@@ -4,6 +4,8 @@ use std::{error::Error, fmt, str::FromStr};
 
 use serde::Deserialize;
 
+use crate::{event, line::shortened, record};
+
 /// A parsed record, for tools that display or count records. Absent fields are `None`;
 /// unknown fields are ignored.
 ///
@@ -86,6 +88,37 @@ pub struct LogLine {
     pub lost: Option<u64>,
     /// The id of the key that sealed the batch that ends with this record.
     pub key: Option<String>,
+}
+
+impl LogLine {
+    /// Whether the record names this principal: its request or action, or an event whose subject
+    /// it is, such as the ban of `key:<id>`.
+    ///
+    /// ```
+    /// use stockade_audit::LogLine;
+    ///
+    /// let text = r#"{"timestamp":"2026-01-31T12:00:00.000000Z","level":"warn",
+    ///     "message":"client banned","event":"banned","subject":"key:team-core","seq":7}"#;
+    /// let line: LogLine = text.parse()?;
+    /// assert!(line.names("team-core"));
+    /// assert!(!line.names("team"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn names(&self, principal: &str) -> bool {
+        let limits = [record::NAME, event::TEXT];
+        let is = |text: &str, name: &str| {
+            limits.iter().any(|limit| match shortened(name, *limit) {
+                None => text == name,
+                Some((start, digest)) => text.strip_prefix(start) == Some(&digest),
+            })
+        };
+        let user = self.user.as_deref();
+        let subject = self.subject.as_deref();
+        user.is_some_and(|user| is(user, principal))
+            || subject.is_some_and(|subject| {
+                is(subject, principal) || is(subject, &format!("key:{principal}"))
+            })
+    }
 }
 
 impl FromStr for LogLine {

@@ -11,7 +11,7 @@ use crate::{
 
 /// The maximum lengths of texts and names, in bytes, before escaping.
 const TEXT: usize = 256;
-const NAME: usize = 128;
+pub(crate) const NAME: usize = 128;
 
 /// The facts of a request that its record contains.
 pub(crate) struct RequestRecord {

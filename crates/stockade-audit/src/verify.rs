@@ -15,7 +15,7 @@ pub use report::{Fault, FaultKind, Report};
 
 use crate::{
     ChainKey,
-    chain::{Head, Mac, Seal, Sealed},
+    chain::{Forgotten, Head, Mac, Seal, Sealed, line_digest},
 };
 use batch::{Batch, JournalStart, Position};
 use line::LineFields;
@@ -123,8 +123,8 @@ impl Verifier {
         self.report.lines += 1;
         let text = line.strip_suffix(b"\n").unwrap_or(line);
         let sealed = Sealed::parse(text);
-        let covered = sealed.as_ref().map_or(line, |sealed| sealed.covered);
-        let fields = LineFields::read(sealed.as_ref().map_or(text, |sealed| sealed.covered));
+        let covered = sealed.as_ref().map_or(text, |sealed| sealed.covered);
+        let fields = LineFields::read(covered);
         if let Some(past) = fields.opened {
             // A new process cannot seal lines that the previous one left without a seal.
             let unsealed_before = std::mem::take(&mut self.batch).lines;
@@ -137,7 +137,8 @@ impl Verifier {
             self.batch.first = self.position;
         }
         self.batch.lines += 1;
-        self.batch.sha256.update(covered);
+        let digest = self.forgotten(text).unwrap_or_else(|| line_digest(covered));
+        self.batch.sha256.update(digest);
         self.batch.lost += fields.lost;
         if let Some(key) = fields.next_key {
             self.batch.next_key = Some(key.into());
@@ -146,6 +147,26 @@ impl Verifier {
         if let Some(sealed) = sealed {
             self.seal(&sealed.seal);
         }
+    }
+
+    /// The digest of a record that was replaced by it. A line without a valid proof is a line
+    /// like all others, which the seal does not cover.
+    fn forgotten(&mut self, line: &[u8]) -> Option<Mac> {
+        let forgotten = Forgotten::parse(line)?;
+        match self.keys.get(forgotten.key) {
+            None => {
+                let kind = FaultKind::UnknownKey(forgotten.key.into());
+                self.batch.note(self.position, kind);
+            }
+            Some(key) if !forgotten.verify(key) => return None,
+            // A stolen key that was replaced hides no later record.
+            Some(_) if self.retired.contains(forgotten.key) => {
+                let kind = FaultKind::WrongKey(forgotten.key.into());
+                self.batch.note(self.position, kind);
+            }
+            Some(_) => self.batch.forgotten += 1,
+        }
+        Some(forgotten.digest)
     }
 
     /// Compares the number of a record with the expected one.
@@ -212,6 +233,7 @@ impl Verifier {
         self.report.batches += 1;
         self.report.proven += batch.lines;
         self.report.lost += batch.lost;
+        self.report.forgotten += batch.forgotten;
         self.report.last_seq = batch.last_seq;
         if let Some(opened) = batch.opened {
             self.report.starts += 1;
@@ -266,6 +288,7 @@ impl Verifier {
             self.fault(batch.first, FaultKind::Unsealed { lines: batch.lines });
         }
         let last = self.tip.map_or(0, |tip| tip.seq);
+        self.report.key = self.current.take();
         match self.head {
             HeadState::Expected(head) => {
                 let (from, to) = (last + 1, head.seq);

@@ -6,22 +6,41 @@ use super::{ChainKey, Mac};
 use crate::line::field;
 
 /// Separates seals from heads and other digests under the same key.
-const PURPOSE: &[u8] = b"stockade audit 1: batch\n";
+const PURPOSE: &[u8] = b"stockade audit 2: batch\n";
 
 /// Length of the end of a sealed line: `,"mac":"`, 64 hex digits, `"}`.
 const MAC_FIELD: usize = 8 + 64 + 2;
 
+/// The SHA-256 of a line, without its line feed and the digest of its seal.
+///
+/// A seal covers the digests of lines instead of the lines, so that one of them can be
+/// forgotten: its digest is kept.
+pub(crate) fn line_digest(covered: &[u8]) -> Mac {
+    Sha256::digest(covered).into()
+}
+
 /// Appends to the last line of a batch: the previous digest, the id of the key, and the
-/// digest of the SHA-256 of everything before it in the batch. Returns the digest.
+/// digest of the digests of all lines. Returns the digest.
 pub(super) fn seal(batch: &mut Vec<u8>, key: &ChainKey, previous: &Mac) -> Mac {
     debug_assert!(batch.ends_with(b"}\n"), "a batch is whole lines");
     batch.truncate(batch.len() - 2);
     push(batch, field!("prev"), &hex::encode(previous));
     push(batch, field!("key"), key.id());
-    let mac = key.sign(PURPOSE, &Sha256::digest(&*batch));
+    let mac = key.sign(PURPOSE, &batch_digest(batch));
     push(batch, field!("mac"), &hex::encode(mac));
     batch.extend_from_slice(b"}\n");
     mac
+}
+
+/// The SHA-256 of the digests of lines.
+fn batch_digest(batch: &[u8]) -> Mac {
+    let mut digests = Sha256::new();
+    let mut start = 0;
+    for end in memchr::memchr_iter(b'\n', batch).chain([batch.len()]) {
+        digests.update(line_digest(&batch[start..end]));
+        start = end + 1;
+    }
+    digests.finalize().into()
 }
 
 fn push(batch: &mut Vec<u8>, field: &str, value: &str) {
@@ -68,7 +87,7 @@ impl<'a> Sealed<'a> {
 }
 
 impl Seal<'_> {
-    /// Verifies that the key made the seal for a batch with this SHA-256.
+    /// Verifies that the key made the seal for a batch whose line digests have this SHA-256.
     pub(crate) fn verify(&self, key: &ChainKey, sha256: &[u8]) -> bool {
         key.verify(PURPOSE, sha256, &self.mac)
     }
@@ -103,8 +122,8 @@ mod tests {
             (sealed.seal.previous, sealed.seal.key, sealed.seal.mac),
             ([9; 32], "k1", mac)
         );
-        let covered = [first.as_bytes(), b"\n", sealed.covered].concat();
-        assert!(sealed.seal.verify(&key, &Sha256::digest(&covered)));
+        let digests = [line_digest(first.as_bytes()), line_digest(sealed.covered)].concat();
+        assert!(sealed.seal.verify(&key, &Sha256::digest(&digests)));
         assert!(!sealed.seal.verify(&key, &Sha256::digest(b"")));
     }
 

@@ -14,6 +14,7 @@ pub(super) struct Position {
 /// The lines since the last seal.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
+    /// Of the digests of the lines.
     pub(super) sha256: Sha256,
     pub(super) lines: u64,
     pub(super) first: Position,
@@ -24,6 +25,8 @@ pub(super) struct Batch {
     pub(super) next_key: Option<Box<str>>,
     pub(super) opened: Option<JournalStart>,
     pub(super) lost: u64,
+    /// Records that were replaced by their digest.
+    pub(super) forgotten: u64,
 }
 
 /// The batch contains the first record of a journal's process.

@@ -5,7 +5,8 @@ use std::fmt;
 /// The contents and faults of a log.
 ///
 /// A log without faults contains, from its first record to its last seal, exactly the
-/// records that holders of the keys wrote, in the original order.
+/// records that holders of the keys wrote, in the original order; of those that were
+/// [`forgotten`](Self::forgotten), only the place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
@@ -23,6 +24,12 @@ pub struct Report {
     pub last_seq: Option<u64>,
     /// Records that the journal reported as lost.
     pub lost: u64,
+    /// Records that a holder of a key replaced by their digest ([`ChainKey::forget`]).
+    ///
+    /// [`ChainKey::forget`]: crate::ChainKey::forget
+    pub forgotten: u64,
+    /// The id of the key that seals the log at its end.
+    pub key: Option<Box<str>>,
     /// The number of starts of the journal.
     pub starts: u64,
     /// The number of key rotations.

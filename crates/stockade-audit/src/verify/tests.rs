@@ -294,3 +294,116 @@ proptest! {
         prop_assert!(!verifier.finish().is_intact());
     }
 }
+
+/// A log with a batch of two records by each user, and its head.
+fn log_of(chain: &mut Chain, users: &[&str]) -> (String, String) {
+    let (mut log, mut seq) = (String::new(), 0);
+    for user in users {
+        let mut batch = Vec::new();
+        for _ in 0..2 {
+            seq += 1;
+            let line = format!(
+                "{{\"timestamp\":\"2026-01-31T12:00:00.000000Z\",\"user\":\"{user}\",\"seq\":{seq}}}\n"
+            );
+            batch.extend_from_slice(line.as_bytes());
+        }
+        chain.seal(&mut batch);
+        log.push_str(std::str::from_utf8(&batch).unwrap());
+    }
+    (log, chain.head(seq, Timestamp::from_secs(1)))
+}
+
+/// The log after a key has replaced the records that contain this text.
+fn forget(log: &str, text: &str, key: &ChainKey) -> String {
+    let forget = |line: &str| match line.contains(text) {
+        true => {
+            let line = key.forget(line.as_bytes(), Timestamp::from_secs(2));
+            String::from_utf8(line.unwrap()).unwrap()
+        }
+        false => line.to_owned(),
+    };
+    log.lines().map(|line| forget(line) + "\n").collect()
+}
+
+#[test]
+fn a_log_with_forgotten_records_is_intact() {
+    let (log, head) = log_of(&mut chain(), &["a", "b", "a", "b"]);
+    let forgotten = forget(&log, "\"a\"", &key("k1"));
+    assert!(!forgotten.contains("\"a\""));
+    let report = verify(&forgotten, &head);
+    assert!(report.is_intact(), "{:?}", report.faults);
+    assert_eq!((report.proven, report.forgotten), (8, 4));
+    assert_eq!(report.key.as_deref(), Some("k1"));
+}
+
+#[test]
+fn records_cannot_be_hidden_as_forgotten() {
+    let (log, head) = log_of(&mut chain(), &["a", "b", "a"]);
+    let genuine = forget(&log, "\"b\"", &key("k1"));
+    let other = ChainKey::new("k1", [99; 32]).unwrap();
+    assert_eq!(
+        kinds(&verify(&forget(&log, "\"b\"", &other), &head)),
+        [FaultKind::Altered]
+    );
+
+    // The proof of another record, and a proof with another time, number or link.
+    let lines: Vec<&str> = genuine.lines().collect();
+    for (what, tampered) in [
+        (
+            "moved",
+            genuine.replacen(lines[4], &lines[2].replace("\"seq\":3", "\"seq\":5"), 1),
+        ),
+        (
+            "time",
+            genuine.replacen("1970-01-01T00:00:02", "1970-01-01T00:00:03", 1),
+        ),
+        ("link", genuine.replacen("\"prev\":\"", "\"prev\":\"0", 1)),
+    ] {
+        assert!(!verify(&tampered, &head).is_intact(), "{what}");
+    }
+    // The batch before it removed, and the link changed to fit.
+    let prev = |line: &str| line.split("\"prev\":\"").nth(1).unwrap()[..64].to_owned();
+    let (first, second) = (prev(lines[1]), prev(lines[3]));
+    let relinked = [
+        lines[2],
+        &lines[3].replace(&second, &first),
+        lines[4],
+        lines[5],
+        "",
+    ]
+    .join("\n");
+    let found = kinds(&verify(&relinked, &head));
+    assert!(found.contains(&FaultKind::Altered), "{found:?}");
+}
+
+#[test]
+fn a_replaced_key_forgets_no_later_record() {
+    let (mut chain, mut batch) = (chain(), Vec::new());
+    let line = |text: &str, seq: u64| {
+        format!("{{\"timestamp\":\"2026-01-31T12:00:00.000000Z\",{text},\"seq\":{seq}}}\n")
+    };
+    let rotation = line(
+        "\"message\":\"a\",\"event\":\"chain_key_rotated\",\"next_key\":\"key2\"",
+        2,
+    );
+    batch.extend_from_slice((line("\"user\":\"old\"", 1) + &rotation).as_bytes());
+    chain.seal(&mut batch);
+    chain.use_key(key("key2"));
+    let mut later = line("\"user\":\"new\"", 3).into_bytes();
+    chain.seal(&mut later);
+    let head = chain.head(3, Timestamp::from_secs(1));
+    let log = String::from_utf8([batch, later].concat()).unwrap();
+
+    // The present key forgets all records.
+    for user in ["\"old\"", "\"new\""] {
+        let report = verify(&forget(&log, user, &key("key2")), &head);
+        assert!(report.is_intact(), "{user}: {:?}", report.faults);
+        assert_eq!((report.forgotten, report.key.as_deref()), (1, Some("key2")));
+    }
+    assert!(verify(&forget(&log, "\"old\"", &key("k1")), &head).is_intact());
+    let report = verify(&forget(&log, "\"new\"", &key("k1")), &head);
+    assert_eq!(kinds(&report), [FaultKind::WrongKey("k1".into())]);
+    // Nor does a key that the verifier does not have.
+    let report = verify(&forget(&log, "\"new\"", &key("unknown")), &head);
+    assert_eq!(kinds(&report), [FaultKind::UnknownKey("unknown".into())]);
+}
