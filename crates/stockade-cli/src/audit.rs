@@ -1,6 +1,7 @@
 //! `stockade audit`.
 
 mod fault;
+mod forget;
 mod invalid_lines;
 mod key;
 mod log;
@@ -26,6 +27,7 @@ app.log.20260131T120000Z-000, are read as well, oldest first.
 Examples:
   stockade audit verify audit.log --key-file audit.key
   stockade audit tail app.log -f
+  stockade audit forget app.log --user team-core --key-file audit.key
   stockade audit stats app.log --since 24h")]
 pub(crate) struct AuditArgs {
     #[command(subcommand)]
@@ -40,6 +42,8 @@ enum AuditCommand {
     Tail(tail::TailArgs),
     /// Count requests and refusals, and summarise latencies, tokens and bytes
     Stats(stats::StatsArgs),
+    /// Replace the records of a person by their digests; the log stays verifiable
+    Forget(forget::ForgetArgs),
 }
 
 impl AuditArgs {
@@ -48,6 +52,7 @@ impl AuditArgs {
             AuditCommand::Verify(verify) => verify.run(),
             AuditCommand::Tail(tail) => tail.run(),
             AuditCommand::Stats(stats) => stats.run(),
+            AuditCommand::Forget(forget) => forget.run(),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use clap::Args;
 use serde::Serialize;
-use stockade_audit::{Report, Verifier};
+use stockade_audit::{ChainKey, Report, Verifier};
 
 use super::{fault::FaultReport, key::KeyArgs, log, progress::Progress};
 use crate::{
@@ -48,7 +48,9 @@ pub(super) struct VerifyArgs {
 
 impl VerifyArgs {
     pub(super) fn run(self) -> Result<Outcome, CliError> {
-        let found = self.verify().map_err(CliError::inconclusive)?;
+        let keys = self.keys.read().map_err(CliError::inconclusive)?;
+        let verified = Verified::new(&self.log, self.head.as_deref(), keys);
+        let found = verified.map_err(CliError::inconclusive)?.explain();
         match found.report(self.json) {
             // Standard output is closed, but the exit code is the result.
             Err(failure) if failure.kind() == CliErrorKind::BrokenPipe => {}
@@ -59,35 +61,55 @@ impl VerifyArgs {
             false => Outcome::Negative,
         })
     }
+}
 
-    fn verify(&self) -> Result<VerifyReport, CliError> {
-        let keys = self.keys.read()?;
+/// A log that was verified.
+pub(super) struct Verified {
+    pub(super) report: Report,
+    paths: Vec<PathBuf>,
+    has_head: bool,
+}
+
+impl Verified {
+    /// Verifies a log with its head, or with the head in another file.
+    pub(super) fn new(
+        log: &Path,
+        head: Option<&Path>,
+        keys: Vec<ChainKey>,
+    ) -> Result<Self, CliError> {
         // Before the log: it may be written to meanwhile.
-        let head = self.read_head()?;
+        let head = read_head(log, head)?;
         let mut verifier = Verifier::new(keys);
         if let Some(head) = &head {
             verifier = verifier.head(head);
         }
-        let files = log::open(&self.log)?;
+        let files = log::open(log)?;
         let progress = Progress::over(&files);
         for file in &files {
             let read = verifier.read(progress.read(file));
             read.map_err(|error| log::unreadable(&file.path, &error))?;
         }
         drop(progress);
-        let paths: Vec<_> = files.iter().map(|file| file.path.as_path()).collect();
-        let report = verifier.finish();
-        Ok(VerifyReport::new(&report, &paths, head.is_some()))
+        Ok(Self {
+            report: verifier.finish(),
+            paths: files.into_iter().map(|file| file.path).collect(),
+            has_head: head.is_some(),
+        })
     }
 
-    fn read_head(&self) -> Result<Option<String>, CliError> {
-        let path = self.head.clone().unwrap_or_else(|| default_head(&self.log));
-        match fs::read_to_string(&path) {
-            Ok(head) => Ok(Some(head)),
-            Err(error) if error.kind() == ErrorKind::NotFound && self.head.is_none() => Ok(None),
-            // This error is about the head, not about the log.
-            Err(error) => Err(log::unreadable(&path, &error)),
-        }
+    pub(super) fn explain(&self) -> VerifyReport {
+        let paths: Vec<_> = self.paths.iter().map(PathBuf::as_path).collect();
+        VerifyReport::new(&self.report, &paths, self.has_head)
+    }
+}
+
+fn read_head(log: &Path, named: Option<&Path>) -> Result<Option<String>, CliError> {
+    let path = named.map_or_else(|| default_head(log), Path::to_owned);
+    match fs::read_to_string(&path) {
+        Ok(head) => Ok(Some(head)),
+        Err(error) if error.kind() == ErrorKind::NotFound && named.is_none() => Ok(None),
+        // This error is about the head, not about the log.
+        Err(error) => Err(log::unreadable(&path, &error)),
     }
 }
 
@@ -112,6 +134,8 @@ pub(crate) struct VerifyReport {
     last_record: Option<u64>,
     /// Records that were never written, according to the log.
     lost: u64,
+    /// Records that were replaced by their digest.
+    forgotten: u64,
     starts: u64,
     key_changes: u64,
     /// Whether a head was found.
@@ -137,6 +161,7 @@ impl VerifyReport {
             first_record: report.first_seq,
             last_record: report.last_seq,
             lost: report.lost,
+            forgotten: report.forgotten,
             starts: report.starts,
             key_changes: report.key_rotations,
             head,
@@ -207,6 +232,12 @@ impl VerifyReport {
             output::warn(format_args!(
                 "a crash left {} without a seal, according to the log; their content is not verified",
                 plural(self.unverified, "line")
+            ));
+        }
+        if self.forgotten > 0 {
+            output::note(format_args!(
+                "`stockade audit forget` has replaced {} by their digests.",
+                plural(self.forgotten, "record")
             ));
         }
         if self.lost > 0 {

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[cfg(unix)]
+mod audit_forget;
+#[cfg(unix)]
 mod audit_logs;
 #[cfg(unix)]
 mod audit_stats;
