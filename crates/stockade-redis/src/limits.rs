@@ -34,7 +34,8 @@ use leases::Leases;
 ///
 /// 1. One script checks all buckets of a request and debits all of them or none, by the
 ///    server's clock. Up to 64 concurrent requests are decided in one call.
-/// 2. Every key expires when its bucket would be full. A value of another format is replaced.
+/// 2. Every key expires at the earliest when its bucket would be full, and at the latest after
+///    twice that time, or a second later. A value of another format is replaced.
 /// 3. Up to 4,096 calls wait to be sent; further ones fail immediately with
 ///    [`Busy`](StoreErrorKind::Busy). Calls do not wait for a connection: without one, they
 ///    fail with [`Unavailable`](StoreErrorKind::Unavailable).

@@ -7,230 +7,317 @@
 --
 -- A bucket is stored as packed doubles: the time when it is full, followed by the leased debt
 -- and its end if there are leases; or the number of a window, the previous count, and the
--- current count. Values of another length are replaced.
+-- current count. The last double is the time in milliseconds when the key expires. Values of
+-- another length are replaced.
 
 local GCRA = 0
 local SETTLE, LEASE = 0, 255
 local LONGEST_COUNT = 1048575
-local unpack_from, pack, floor = struct.unpack, struct.pack, math.floor
+local PLAIN_LENGTH, WINDOW_LENGTH, LEASED_LENGTH = 24, 32, 48
+-- A key lives longer than needed by as long again, but at least by this time in milliseconds.
+-- Meanwhile its value is overwritten in place, at less than half the cost of a command that sets a
+-- life.
+local SPARE = 1000
+-- `unpack` returns a few thousand values at most.
+local CHUNK = 1000
+local unpack_from, pack, floor, max = struct.unpack, struct.pack, math.floor, math.max
+
+local call = redis.call
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 local texts = redis.call('MGET', unpack(KEYS))
-local buckets = {}
 
-local function plus(it, us, ns)
-  it.us, it.ns = it.us + us, it.ns + ns
-  if it.ns >= 1000 then
-    it.us, it.ns = it.us + 1, it.ns - 1000
+-- The buckets by the number of their key, in one table for each field: a table for each bucket
+-- would have to be allocated. Only a GCRA bucket has `us`, only a window has `number`.
+local us, ns = {}, {}
+local held_us, held_ns, till = {}, {}, {}
+local length, number, before, this = {}, {}, {}, {}
+local expires, changed = {}, {}
+
+local function within(a_us, a_ns, b_us, b_ns)
+  return a_us < b_us or a_us == b_us and a_ns <= b_ns
+end
+
+local function plus(a_us, a_ns, b_us, b_ns)
+  local sum_us, sum_ns = a_us + b_us, a_ns + b_ns
+  if sum_ns >= 1000 then
+    return sum_us + 1, sum_ns - 1000
   end
+  return sum_us, sum_ns
 end
 
 -- Saturates at 0.
-local function minus(it, us, ns)
-  it.us, it.ns = it.us - us, it.ns - ns
-  if it.ns < 0 then
-    it.us, it.ns = it.us - 1, it.ns + 1000
+local function minus(a_us, a_ns, b_us, b_ns)
+  local left_us, left_ns = a_us - b_us, a_ns - b_ns
+  if left_ns < 0 then
+    left_us, left_ns = left_us - 1, left_ns + 1000
   end
-  if it.us < 0 then
-    it.us, it.ns = 0, 0
+  if left_us < 0 then
+    return 0, 0
   end
-end
-
-local function within(it, us, ns)
-  return it.us < us or it.us == us and it.ns <= ns
+  return left_us, left_ns
 end
 
 -- Leases are debits for later requests: while they may be spent, the debt does not fall below
 -- the leased amount.
-local function hold(it)
-  if it.held_us and within(it, it.held_us, it.held_ns) then
-    it.us, it.ns = it.held_us, it.held_ns
+local function hold(i, debt_us, debt_ns)
+  local least = held_us[i]
+  if least and within(debt_us, debt_ns, least, held_ns[i]) then
+    return least, held_ns[i]
   end
+  return debt_us, debt_ns
 end
 
 -- The debt of a GCRA bucket.
 local function debt(i, longest_us, longest_ns)
-  if buckets[i] then
-    return buckets[i]
+  local debt_us, debt_ns = us[i], ns[i]
+  if debt_us then
+    return debt_us, debt_ns
   end
-  local text, it = texts[i] or '', { us = 0, ns = 0, till = 0 }
-  if #text == 16 then
-    it.us, it.ns = unpack_from('>dd', text)
-  elseif #text == 40 then
-    local held_us, held_ns
-    it.us, it.ns, held_us, held_ns, it.till = unpack_from('>ddddd', text)
-    if it.till > now then
-      it.held_us, it.held_ns = held_us, held_ns
+  local text, ends = texts[i] or '', 0
+  debt_us, debt_ns = 0, 0
+  if #text == PLAIN_LENGTH then
+    debt_us, debt_ns, ends = unpack_from('>ddd', text)
+  elseif #text == LEASED_LENGTH then
+    local leased_us, leased_ns
+    debt_us, debt_ns, leased_us, leased_ns, till[i], ends = unpack_from('>dddddd', text)
+    if till[i] > now then
+      held_us[i], held_ns[i] = leased_us, leased_ns
     end
   end
-  it.us = it.us - now
-  if it.us < 0 then
-    it.us, it.ns = 0, 0
-  elseif not within(it, longest_us, longest_ns) then
+  debt_us, expires[i] = debt_us - now, ends
+  if debt_us < 0 then
+    debt_us, debt_ns = 0, 0
+  elseif debt_us >= longest_us and not within(debt_us, debt_ns, longest_us, longest_ns) then
     -- The clock was set back.
-    it.us, it.ns, it.changed = longest_us, longest_ns, true
+    debt_us, debt_ns, changed[i] = longest_us, longest_ns, true
   end
-  hold(it)
-  buckets[i] = it
-  return it
+  if held_us[i] then
+    debt_us, debt_ns = hold(i, debt_us, debt_ns)
+  end
+  us[i], ns[i] = debt_us, debt_ns
+  return debt_us, debt_ns
 end
 
--- The counts of a sliding window; the length is in milliseconds.
-local function window(i, length)
-  local it = buckets[i]
-  if it then
-    return it
+-- The counts of a sliding window of this length in milliseconds.
+local function window(i, ms)
+  if number[i] then
+    return before[i], this[i]
   end
-  local number = floor(now / (length * 1000))
-  local text, stored, before, this = texts[i] or '', 0, 0, 0
-  if #text == 24 then
-    stored, before, this = unpack_from('>ddd', text)
+  local text, stored = texts[i] or '', 0
+  before[i], this[i], expires[i] = 0, 0, 0
+  length[i], number[i] = ms, floor(now / (ms * 1000))
+  local last_before, last_this = 0, 0
+  if #text == WINDOW_LENGTH then
+    stored, last_before, last_this, expires[i] = unpack_from('>dddd', text)
   end
-  local behind = number - stored
-  it = { length = length, number = number, before = 0, this = 0 }
-  it.left = length - floor((now - number * length * 1000) / 1000)
+  local behind = number[i] - stored
   if behind == 1 then
-    it.before = this
+    before[i] = last_this
   elseif behind <= 0 then
-    it.before, it.this = before, this
+    before[i], this[i] = last_before, last_this
     if behind == -1 then
       -- Written by a server with a later clock, which has failed.
-      it.number, it.left = number + 1, length
+      number[i] = stored
     else
-      it.changed = behind < 0
+      changed[i] = behind < 0
     end
   end
-  buckets[i] = it
-  return it
+  return before[i], this[i]
 end
 
-local function used(it)
-  return math.ceil(it.before * it.left / it.length) + it.this
+-- The permits of a sliding window that are in use.
+local function used(i)
+  local left = length[i] - floor((now - number[i] * length[i] * 1000) / 1000)
+  return math.ceil(before[i] * math.min(left, length[i]) / length[i]) + this[i]
 end
 
 local calls, at = ARGV[1], 1
-local answers, answered = { pack('>d', now) }, 1
+local answers, answered = { now }, 1
 
-local function answer(text)
-  answered = answered + 1
-  answers[answered] = text
+local function answer(first, second)
+  answers[answered + 1], answers[answered + 2] = first, second
+  answered = answered + 2
 end
 
--- The buckets of the current request, and the debit of each.
-local taken, price, price_ns = {}, {}, {}
-
-local function take(count)
-  local allowed = true
-  for n = 1, count do
-    local kind, i, a, b, c, d, longest_us, longest_ns, next =
-      unpack_from('>BHdddddd', calls, at)
-    at, price[n], price_ns[n] = next, c, d
-    if kind == GCRA then
-      local it = debt(i, longest_us, longest_ns)
-      taken[n] = it
-      allowed = within(it, a, b) and allowed
-      answer(pack('>dd', it.us, it.ns))
-    else
-      local it = window(i, a)
-      taken[n] = it
-      allowed = used(it) <= b and allowed
-      answer(pack('>dd', it.before, it.this))
-    end
-  end
-  answer(allowed and '\1' or '\0')
-  if not allowed then
-    return
-  end
-  for n = 1, count do
-    local it = taken[n]
-    if it.length then
-      it.this = it.this + price[n]
-    else
-      plus(it, price[n], price_ns[n])
-    end
-    it.changed = true
-  end
+-- The prices of this batch: the kind of the bucket, and six numbers.
+local kinds, a, b, c, d, most_us, most_ns = {}, {}, {}, {}, {}, {}, {}
+local prices
+prices, at = unpack_from('>H', calls, at)
+for p = 1, prices do
+  kinds[p], a[p], b[p], c[p], d[p], most_us[p], most_ns[p], at =
+    unpack_from('>Bdddddd', calls, at)
 end
 
 local function settle()
-  local back, kind, i, a, b, c, d, next = unpack_from('>BBHdddd', calls, at)
-  at = next
-  local it
+  -- An amount and the longest debt; or the length of a window, and a count.
+  local back, kind, i, first, second, longest_us, longest_ns
+  back, kind, i, first, second, longest_us, longest_ns, at = unpack_from('>BBHdddd', calls, at)
   if kind == GCRA then
-    it = debt(i, c, d)
+    local debt_us, debt_ns = debt(i, longest_us, longest_ns)
     if back == 1 then
-      minus(it, a, b)
-      hold(it)
+      debt_us, debt_ns = hold(i, minus(debt_us, debt_ns, first, second))
     else
-      plus(it, a, b)
-      if not within(it, c, d) then
-        it.us, it.ns = c, d
+      debt_us, debt_ns = plus(debt_us, debt_ns, first, second)
+      if not within(debt_us, debt_ns, longest_us, longest_ns) then
+        debt_us, debt_ns = longest_us, longest_ns
       end
     end
+    us[i], ns[i] = debt_us, debt_ns
   else
-    it = window(i, a)
+    local last, count = window(i, first)
     if back == 1 then
-      it.before = math.max(it.before - math.max(b - it.this, 0), 0)
-      it.this = math.max(it.this - b, 0)
+      before[i] = max(last - max(second - count, 0), 0)
+      this[i] = max(count - second, 0)
     else
-      it.this = math.min(it.this + b, LONGEST_COUNT)
+      this[i] = math.min(count + second, LONGEST_COUNT)
     end
   end
-  it.changed = true
+  changed[i] = true
 end
 
 -- Returns unspent permits and releases held ones; then grants a new lease if there is room. A
 -- lease that has ended returns nothing.
 local function lease()
   local i, ends, back_us, back_ns, done_us, done_ns, want_us, want_ns, room_us, room_ns,
-    most_us, most_ns, longest_us, longest_ns, term, next =
+    half_us, half_ns, longest_us, longest_ns, term, next =
     unpack_from('>Hdddddddddddddd', calls, at)
   at = next
-  local it, granted = debt(i, longest_us, longest_ns), false
+  local debt_us, debt_ns = debt(i, longest_us, longest_ns)
+  local granted = false
   if ends == 0 or ends >= now then
-    local held = { us = it.held_us or 0, ns = it.held_ns or 0 }
-    minus(it, back_us, back_ns)
-    minus(held, done_us, done_ns)
+    debt_us, debt_ns = minus(debt_us, debt_ns, back_us, back_ns)
+    local leased_us, leased_ns = minus(held_us[i] or 0, held_ns[i] or 0, done_us, done_ns)
     granted = (want_us > 0 or want_ns > 0)
-      and within(it, room_us, room_ns)
-      and within(held, most_us, most_ns)
+      and within(debt_us, debt_ns, room_us, room_ns)
+      and within(leased_us, leased_ns, half_us, half_ns)
     if granted then
-      plus(it, want_us, want_ns)
-      plus(held, want_us, want_ns)
-      it.till = now + term
+      debt_us, debt_ns = plus(debt_us, debt_ns, want_us, want_ns)
+      leased_us, leased_ns = plus(leased_us, leased_ns, want_us, want_ns)
+      till[i] = now + term
     end
-    it.held_us, it.held_ns, it.changed = held.us, held.ns, true
+    us[i], ns[i], held_us[i], held_ns[i] = debt_us, debt_ns, leased_us, leased_ns
+    changed[i] = true
   end
-  answer(pack('>Bdd', granted and 1 or 0, it.us, it.ns))
+  answer(granted and 1 or 0, debt_us)
+  answered = answered + 1
+  answers[answered] = debt_ns
 end
 
-while at <= #calls do
-  local count, next = unpack_from('B', calls, at)
-  at = next
+-- The buckets of the current request, and the price of each.
+local taken, price = {}, {}
+
+-- The steps of a take are in no functions, whose calls would add half to its cost. One bucket has
+-- a path of its own for a fifth.
+local size = #calls
+while at <= size do
+  local count, i, p, next = unpack_from('>BHH', calls, at)
   if count == SETTLE then
+    at = at + 1
     settle()
   elseif count == LEASE then
+    at = at + 1
     lease()
+  elseif count == 1 and kinds[p] == GCRA then
+    at = next
+    local debt_us, debt_ns = us[i], ns[i]
+    if not debt_us then
+      debt_us, debt_ns = debt(i, most_us[p], most_ns[p])
+    end
+    answers[answered + 1], answers[answered + 2] = debt_us, debt_ns
+    answered = answered + 3
+    local room = a[p]
+    if debt_us < room or debt_us == room and debt_ns <= b[p] then
+      answers[answered] = 1
+      debt_us, debt_ns = debt_us + c[p], debt_ns + d[p]
+      if debt_ns >= 1000 then
+        debt_us, debt_ns = debt_us + 1, debt_ns - 1000
+      end
+      us[i], ns[i], changed[i] = debt_us, debt_ns, true
+    else
+      answers[answered] = 0
+    end
   else
-    take(count)
+    local allowed = true
+    for n = 1, count do
+      taken[n], price[n] = i, p
+      if kinds[p] == GCRA then
+        local debt_us, debt_ns = us[i], ns[i]
+        if not debt_us then
+          debt_us, debt_ns = debt(i, most_us[p], most_ns[p])
+        end
+        answers[answered + 1], answers[answered + 2] = debt_us, debt_ns
+        local room = a[p]
+        if debt_us > room or debt_us == room and debt_ns > b[p] then
+          allowed = false
+        end
+      else
+        answers[answered + 1], answers[answered + 2] = window(i, a[p])
+        allowed = used(i) <= b[p] and allowed
+      end
+      answered = answered + 2
+      at = next
+      if n < count then
+        i, p, next = unpack_from('>HH', calls, at)
+      end
+    end
+    answered = answered + 1
+    answers[answered] = allowed and 1 or 0
+    if allowed then
+      for n = 1, count do
+        i, p = taken[n], price[n]
+        if kinds[p] == GCRA then
+          local debt_us, debt_ns = us[i] + c[p], ns[i] + d[p]
+          if debt_ns >= 1000 then
+            debt_us, debt_ns = debt_us + 1, debt_ns - 1000
+          end
+          us[i], ns[i] = debt_us, debt_ns
+        else
+          this[i] = this[i] + c[p]
+        end
+        changed[i] = true
+      end
+    end
   end
 end
 
-for i, it in pairs(buckets) do
-  if it.changed then
-    local text, until_ms
-    if it.length then
-      text = pack('>ddd', it.number, it.before, it.this)
-      until_ms = (it.number + 2) * it.length - floor(now / 1000)
-    elseif it.till > now and (it.held_us > 0 or it.held_ns > 0) then
-      text = pack('>ddddd', now + it.us, it.ns, it.held_us, it.held_ns, it.till)
-      until_ms = math.ceil(math.max(it.us + 1, it.till - now) / 1000)
+local now_ms = floor(now / 1000)
+for i = 1, #KEYS do
+  if changed[i] then
+    local value, needed
+    local full = us[i]
+    if not full then
+      value = pack('>ddd', number[i], before[i], this[i])
+      needed = (number[i] + 2) * length[i]
     else
-      text = pack('>dd', now + it.us, it.ns)
-      until_ms = math.ceil((it.us + 1) / 1000)
+      full = now + full
+      needed = full / 1000 + 1
+      local ends = till[i]
+      if ends and ends > now and (held_us[i] > 0 or held_ns[i] > 0) then
+        value = pack('>ddddd', full, ns[i], held_us[i], held_ns[i], ends)
+        needed = max(needed, ends / 1000 + 1)
+      else
+        value = pack('>dd', full, ns[i])
+      end
     end
-    redis.call('SET', KEYS[i], text, 'PX', until_ms)
+    -- The value is followed by the time when the key expires.
+    if needed <= expires[i] and #texts[i] == #value + 8 then
+      call('SETRANGE', KEYS[i], '0', value)
+    else
+      local life = floor(needed) - now_ms
+      life = life + max(life, SPARE)
+      -- The server may have read its clock a moment before this script.
+      local expiry = pack('>d', now_ms + life - 2)
+      call('SET', KEYS[i], value .. expiry, 'PX', life)
+    end
   end
 end
-return table.concat(answers)
+
+local packed, chunks = {}, 0
+for first = 1, answered, CHUNK do
+  local last = math.min(first + CHUNK - 1, answered)
+  chunks = chunks + 1
+  packed[chunks] = pack('>' .. string.rep('d', last - first + 1), unpack(answers, first, last))
+end
+return table.concat(packed)

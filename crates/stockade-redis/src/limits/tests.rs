@@ -89,12 +89,12 @@ struct ByScript {
 impl ByScript {
     fn new(server: &Server) -> Self {
         let text = include_str!("script.lua");
-        let (clock, life) = ("redis.call('TIME')", "'PX', until_ms");
+        let (clock, life) = ("redis.call('TIME')", "'PX', life");
         assert!(text.contains(clock) && text.contains(life));
         let text = text
             .replace(clock, "{ ARGV[2], ARGV[3] }")
             // The server's own clock must not matter.
-            .replace(life, "'PX', until_ms + 3600000");
+            .replace(life, "'PX', life + 3600000");
         Self {
             connection: Client::open(server.url())
                 .unwrap()

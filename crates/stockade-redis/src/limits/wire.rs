@@ -1,12 +1,14 @@
 //! The encoding of calls and replies.
 //!
 //! All numbers are big-endian doubles; times are whole microseconds plus the remaining
-//! nanoseconds. A take is its number of buckets, and for each of them the kind, the key's
-//! index and six numbers:
+//! nanoseconds. The calls follow the prices of the batch: the number of prices, and for each of
+//! them the kind of the bucket and six numbers:
 //!
 //! - GCRA: the highest debt at which it is allowed, the cost, and the longest debt;
 //! - sliding window: the length in milliseconds, the highest usage at which it is allowed, and
 //!   the cost.
+//!
+//! A take is its number of buckets, and for each of them the numbers of its key and its price.
 //!
 //! The reply is the time, followed for each take by two numbers per bucket with the state
 //! before it (the debt, or the counts of both windows) and whether it was allowed, and for
@@ -37,7 +39,7 @@ pub(super) fn encode(calls: &[PendingCall]) -> (Vec<&str>, Vec<u8>) {
             PendingCall::Lease(call) => packed.lease(call),
         }
     }
-    (packed.keys, packed.bytes)
+    packed.finish()
 }
 
 /// The result of a call.
@@ -57,7 +59,7 @@ pub(super) fn decode(calls: &[PendingCall], answer: &[u8]) -> Option<Vec<CallOut
             PendingCall::Take { buckets, .. } => CallOutcome::Taken(answer.decision(buckets, now)?),
             PendingCall::Settle { .. } => CallOutcome::Settled,
             PendingCall::Lease(_) => CallOutcome::Leased(LeaseReply {
-                granted: answer.byte()? == 1,
+                granted: answer.flag()?,
                 now,
                 full_at: now + answer.time()?,
             }),
@@ -74,55 +76,52 @@ struct Encoder<'o> {
     keys: Vec<&'o str>,
     /// Lua indices start at 1.
     indices: HashMap<&'o str, u16, RandomState>,
-    bytes: Vec<u8>,
+    /// Quotas and costs, each with its number.
+    prices: HashMap<(Quota, u32), u16, RandomState>,
+    price_bytes: Bytes,
+    bytes: Bytes,
 }
 
 impl<'o> Encoder<'o> {
     fn take(&mut self, buckets: &'o [BucketCall]) {
         // At most Limits::MAX_QUOTAS.
-        self.bytes.push(buckets.len() as u8);
-        for bucket in buckets {
-            let BucketCall {
-                key, quota, cost, ..
-            } = bucket;
-            self.kind_and_key(quota, key);
-            match quota.algorithm() {
-                Algorithm::SlidingWindow => {
-                    let never = *cost > quota.count();
-                    let most = match never {
-                        true => -1.0,
-                        false => f64::from(quota.count() - (*cost).max(1)),
-                    };
-                    self.numbers([length(quota), most, f64::from(*cost), 0.0, 0.0, 0.0]);
-                }
-                _ => {
-                    match cost.max(&1) <= &quota.max_burst() {
-                        true => self.time(times(quota, quota.max_burst() - (*cost).max(1))),
-                        false => self.numbers([-1.0, 0.0]),
-                    }
-                    self.time(times(quota, *cost));
-                    self.time(longest(quota));
-                }
-            }
+        self.bytes.0.push(buckets.len() as u8);
+        for BucketCall {
+            key, quota, cost, ..
+        } in buckets
+        {
+            self.key(key);
+            self.price(quota, *cost);
         }
+    }
+
+    fn price(&mut self, quota: &Quota, cost: u32) {
+        // At most one per bucket of a batch.
+        let number = self.prices.len() as u16 + 1;
+        let number = *self.prices.entry((*quota, cost)).or_insert_with(|| {
+            self.price_bytes.price(quota, cost);
+            number
+        });
+        self.bytes.index(number);
     }
 
     fn settle(&mut self, bucket: &'o BucketCall, delta: i64) {
         let BucketCall { key, quota, .. } = bucket;
-        self.bytes.push(SETTLE);
-        self.bytes.push(u8::from(delta < 0));
-        self.kind_and_key(quota, key);
+        self.bytes.0.push(SETTLE);
+        self.bytes.0.push(u8::from(delta < 0));
+        self.bytes.0.push(kind(quota));
+        self.key(key);
         let number = delta.unsigned_abs();
         match quota.algorithm() {
             // No window counts more than this.
             Algorithm::SlidingWindow => {
                 let number = number.min(u64::from(u32::MAX)) as f64;
-                self.numbers([length(quota), number, 0.0, 0.0]);
+                self.bytes.numbers([length(quota), number, 0.0, 0.0]);
             }
             _ => {
                 let time = number.saturating_mul(times(quota, 1));
-                self.time(time.min(longest(quota)));
-                self.time(longest(quota));
+                self.bytes.time(time.min(longest(quota)));
+                self.bytes.time(longest(quota));
             }
         }
     }
@@ -138,25 +137,21 @@ impl<'o> Encoder<'o> {
             ..
         } = call;
         let burst = quota.max_burst();
-        self.bytes.push(LEASE);
+        self.bytes.0.push(LEASE);
         self.key(key);
-        self.numbers([*ends as f64]);
-        self.time(times(quota, *back));
-        self.time(times(quota, *done));
-        self.time(times(quota, *want));
-        self.time(times(quota, burst.saturating_sub(*want)));
-        // Half of the burst always remains available without a lease.
-        self.time(times(quota, (burst / 2).saturating_sub(*want)));
-        self.time(longest(quota));
-        self.numbers([lease::TERM.as_micros() as f64]);
-    }
-
-    fn kind_and_key(&mut self, quota: &Quota, key: &'o str) {
-        self.bytes.push(match quota.algorithm() {
-            Algorithm::SlidingWindow => SLIDING,
-            _ => GCRA,
-        });
-        self.key(key);
+        self.bytes.numbers([*ends as f64]);
+        for nanos in [
+            times(quota, *back),
+            times(quota, *done),
+            times(quota, *want),
+            times(quota, burst.saturating_sub(*want)),
+            // Half of the burst always remains available without a lease.
+            times(quota, (burst / 2).saturating_sub(*want)),
+            longest(quota),
+        ] {
+            self.bytes.time(nanos);
+        }
+        self.bytes.numbers([lease::TERM.as_micros() as f64]);
     }
 
     fn key(&mut self, key: &'o str) {
@@ -165,7 +160,47 @@ impl<'o> Encoder<'o> {
             // At most one per bucket of a batch.
             self.keys.len() as u16
         });
-        self.bytes.extend_from_slice(&index.to_be_bytes());
+        self.bytes.index(index);
+    }
+
+    fn finish(self) -> (Vec<&'o str>, Vec<u8>) {
+        let mut bytes = Bytes::default();
+        bytes.index(self.prices.len() as u16);
+        bytes.0.extend(self.price_bytes.0);
+        bytes.0.extend(self.bytes.0);
+        (self.keys, bytes.0)
+    }
+}
+
+/// Encoded numbers.
+#[derive(Default)]
+struct Bytes(Vec<u8>);
+
+impl Bytes {
+    fn price(&mut self, quota: &Quota, cost: u32) {
+        self.0.push(kind(quota));
+        match quota.algorithm() {
+            Algorithm::SlidingWindow => {
+                let never = cost > quota.count();
+                let most = match never {
+                    true => -1.0,
+                    false => f64::from(quota.count() - cost.max(1)),
+                };
+                self.numbers([length(quota), most, f64::from(cost), 0.0, 0.0, 0.0]);
+            }
+            _ => {
+                match cost.max(1) <= quota.max_burst() {
+                    true => self.time(times(quota, quota.max_burst() - cost.max(1))),
+                    false => self.numbers([-1.0, 0.0]),
+                }
+                self.time(times(quota, cost));
+                self.time(longest(quota));
+            }
+        }
+    }
+
+    fn index(&mut self, index: u16) {
+        self.0.extend_from_slice(&index.to_be_bytes());
     }
 
     fn time(&mut self, nanos: u64) {
@@ -174,8 +209,15 @@ impl<'o> Encoder<'o> {
 
     fn numbers<const N: usize>(&mut self, numbers: [f64; N]) {
         for number in numbers {
-            self.bytes.extend_from_slice(&number.to_be_bytes());
+            self.0.extend_from_slice(&number.to_be_bytes());
         }
+    }
+}
+
+fn kind(quota: &Quota) -> u8 {
+    match quota.algorithm() {
+        Algorithm::SlidingWindow => SLIDING,
+        _ => GCRA,
     }
 }
 
@@ -208,7 +250,7 @@ impl ReplyDecoder<'_> {
             })
         });
         let states: Vec<u64> = states.collect::<Option<_>>()?;
-        let allowed = self.byte()? == 1;
+        let allowed = self.flag()?;
         let statuses = buckets.iter().zip(states).map(|(bucket, state)| {
             let status = take(state, &bucket.quota, now, bucket.cost);
             match (allowed, status.is_allowed()) {
@@ -237,10 +279,8 @@ impl ReplyDecoder<'_> {
         Some(f64::from_be_bytes(*number))
     }
 
-    fn byte(&mut self) -> Option<u8> {
-        let (byte, rest) = self.0.split_first()?;
-        self.0 = rest;
-        Some(*byte)
+    fn flag(&mut self) -> Option<bool> {
+        Some(self.number()? == 1.0)
     }
 }
 
