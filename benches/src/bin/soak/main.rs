@@ -14,10 +14,17 @@ use std::{
 };
 
 use clap::{Parser, ValueEnum, value_parser};
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::{
+    process::setpriority_process,
+    thread::{CpuSet, sched_setaffinity},
+};
 use serde::Serialize;
 use stockade_benches::{Upstream, Usage, build_server, number, raise_descriptor_limit};
-use tokio::{runtime, task::JoinSet, time};
+use tokio::{
+    runtime::{self, Handle},
+    task::JoinSet,
+    time,
+};
 
 use attack::{Attack, Tally};
 use good::Latencies;
@@ -28,6 +35,8 @@ const MAX_RATIO: f64 = 2.0;
 /// What the memory may grow by from the first round to the last, in MiB. The allocator keeps some
 /// of the busiest moment.
 const MAX_GROWTH: f64 = 64.0;
+/// The `nice` value of the threads of attackers.
+const LOWEST_PRIORITY: i32 = 19;
 /// Connections that clients have left are closed within this time.
 const SETTLE: Duration = Duration::from_secs(5);
 
@@ -39,7 +48,8 @@ Examples:
 
 /// Attacks the server, next to a client that does nothing wrong.
 ///
-/// The server runs on one processor, everything else on the others. For each attack: the latency of
+/// The server runs on one processor, everything else on the others, where attackers give way to the
+/// good client: what they take from it is no fault of the server. For each attack: the latency of
 /// the good client in quiet times before it and during it, the answers to the attackers, and the
 /// memory, descriptors and threads of the server after it.
 #[derive(Debug, Parser)]
@@ -121,14 +131,27 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         .filter(|at| *at != server::PROCESSOR)
         .for_each(|at| own.set(at));
     sched_setaffinity(None, &own)?;
-    let runtime = runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
+    let runtime = || {
+        let mut builder = runtime::Builder::new_multi_thread();
+        builder.worker_threads(2).enable_all();
+        builder
+    };
+    let attackers = runtime()
+        .on_thread_start(|| {
+            // Of this thread only. It cannot fail: a priority may always be lowered.
+            let _ = setpriority_process(None, LOWEST_PRIORITY);
+        })
         .build()?;
-    runtime.block_on(run(&cli, &server))
+    runtime()
+        .build()?
+        .block_on(run(&cli, &server, attackers.handle()))
 }
 
-async fn run(cli: &Cli, program: &std::path::Path) -> Result<ExitCode, Box<dyn Error>> {
+async fn run(
+    cli: &Cli,
+    program: &std::path::Path,
+    attackers: &Handle,
+) -> Result<ExitCode, Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let upstream = Upstream::start()?;
     let server = Server::start(program, folder.path(), upstream.address).await?;
@@ -150,7 +173,7 @@ async fn run(cli: &Cli, program: &std::path::Path) -> Result<ExitCode, Box<dyn E
     while round < 2 || Instant::now() < end {
         round += 1;
         for attack in &attacks {
-            let row = attacked(&server, *attack, round, length).await?;
+            let row = attacked(&server, *attack, round, length, attackers).await?;
             match cli.json {
                 true => writeln!(out, "{}", serde_json::to_string(&row)?)?,
                 false => writeln!(out, "{}", line(&row))?,
@@ -182,11 +205,15 @@ async fn attacked(
     attack: Attack,
     round: u32,
     length: Duration,
+    runtime: &Handle,
 ) -> Result<Row, Box<dyn Error>> {
     let quiet = good::measure(server, length).await;
     let tally = Tally::default();
     let mut attackers = JoinSet::new();
-    attack.start(server, &tally, &mut attackers);
+    {
+        let _entered = runtime.enter();
+        attack.start(server, &tally, &mut attackers);
+    }
     // Until the attack is at its height.
     time::sleep(Duration::from_secs(1)).await;
     let attacked = good::measure(server, length).await;
