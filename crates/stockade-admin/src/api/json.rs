@@ -61,6 +61,9 @@ pub(super) fn parse_json<T>(bytes: &[u8]) -> ApiResult<T>
 where
     T: DeserializeOwned,
 {
+    if bytes.trim_ascii().is_empty() {
+        return Err(invalid(".", "the body is empty; send at least {}".to_owned()));
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json);
     let value = value.map_err(|error| {
