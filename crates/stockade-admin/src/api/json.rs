@@ -62,7 +62,10 @@ where
     T: DeserializeOwned,
 {
     if bytes.trim_ascii().is_empty() {
-        return Err(invalid(".", "the body is empty; send at least {}".to_owned()));
+        return Err(invalid(
+            ".",
+            "the body is empty; send at least {}".to_owned(),
+        ));
     }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json);

@@ -6,14 +6,14 @@
 -- therefore a pair of whole microseconds and the remaining nanoseconds.
 --
 -- A bucket is stored as packed doubles: the time when it is full, followed by the leased debt
--- and its end if there are leases; or the number of a window, the previous count, and the
--- current count. The last double is the time in milliseconds when the key expires. Values of
--- another length are replaced.
+-- and its end if there are leases, and by the longest debt of its quota; or the number of a
+-- window, the previous count, and the current count. The last double is the time in
+-- milliseconds when the key expires. Values of another length are replaced.
 
 local GCRA = 0
 local SETTLE, LEASE = 0, 255
 local LONGEST_COUNT = 1048575
-local PLAIN_LENGTH, WINDOW_LENGTH, LEASED_LENGTH = 24, 32, 48
+local PLAIN_LENGTH, WINDOW_LENGTH, LEASED_LENGTH = 40, 32, 64
 -- A key lives longer than needed by as long again, but at least by this time in milliseconds.
 -- Meanwhile its value is overwritten in place, at less than half the cost of a command that sets a
 -- life.
@@ -31,6 +31,7 @@ local texts = redis.call('MGET', unpack(KEYS))
 -- The buckets by the number of their key, in one table for each field: a table for each bucket
 -- would have to be allocated. Only a GCRA bucket has `us`, only a window has `number`.
 local us, ns = {}, {}
+local top_us, top_ns = {}, {}
 local held_us, held_ns, till = {}, {}, {}
 local length, number, before, this = {}, {}, {}, {}
 local expires, changed = {}, {}
@@ -69,30 +70,42 @@ local function hold(i, debt_us, debt_ns)
   return debt_us, debt_ns
 end
 
--- The debt of a GCRA bucket.
+-- The debt of a GCRA bucket. Servers with another quota for it may have written it: while a
+-- changed configuration is rolled out, one after the other. Only a debt that is longer than
+-- both quotas permit is cut; otherwise the smaller quota would refill the larger one.
 local function debt(i, longest_us, longest_ns)
   local debt_us, debt_ns = us[i], ns[i]
   if debt_us then
     return debt_us, debt_ns
   end
-  local text, ends = texts[i] or '', 0
+  local text, ends, stored_us, stored_ns = texts[i] or '', 0, 0, 0
   debt_us, debt_ns = 0, 0
   if #text == PLAIN_LENGTH then
-    debt_us, debt_ns, ends = unpack_from('>ddd', text)
+    debt_us, debt_ns, stored_us, stored_ns, ends = unpack_from('>ddddd', text)
   elseif #text == LEASED_LENGTH then
     local leased_us, leased_ns
-    debt_us, debt_ns, leased_us, leased_ns, till[i], ends = unpack_from('>dddddd', text)
+    debt_us, debt_ns, leased_us, leased_ns, till[i], stored_us, stored_ns, ends =
+      unpack_from('>dddddddd', text)
     if till[i] > now then
       held_us[i], held_ns[i] = leased_us, leased_ns
     end
   end
-  debt_us, expires[i] = debt_us - now, ends
+  debt_us = debt_us - now
   if debt_us < 0 then
     debt_us, debt_ns = 0, 0
   elseif debt_us >= longest_us and not within(debt_us, debt_ns, longest_us, longest_ns) then
-    -- The clock was set back.
-    debt_us, debt_ns, changed[i] = longest_us, longest_ns, true
+    if within(longest_us, longest_ns, stored_us, stored_ns) then
+      longest_us, longest_ns = stored_us, stored_ns
+    end
+    if not within(debt_us, debt_ns, longest_us, longest_ns) then
+      -- The clock was set back.
+      debt_us, debt_ns, changed[i] = longest_us, longest_ns, true
+    end
   end
+  -- A value with another longest debt is not overwritten in place.
+  local is_same = stored_us == longest_us and stored_ns == longest_ns
+  expires[i] = is_same and ends or 0
+  top_us[i], top_ns[i] = longest_us, longest_ns
   if held_us[i] then
     debt_us, debt_ns = hold(i, debt_us, debt_ns)
   end
@@ -160,8 +173,8 @@ local function settle()
       debt_us, debt_ns = hold(i, minus(debt_us, debt_ns, first, second))
     else
       debt_us, debt_ns = plus(debt_us, debt_ns, first, second)
-      if not within(debt_us, debt_ns, longest_us, longest_ns) then
-        debt_us, debt_ns = longest_us, longest_ns
+      if not within(debt_us, debt_ns, top_us[i], top_ns[i]) then
+        debt_us, debt_ns = top_us[i], top_ns[i]
       end
     end
     us[i], ns[i] = debt_us, debt_ns
@@ -286,8 +299,11 @@ local now_ms = floor(now / 1000)
 for i = 1, #KEYS do
   if changed[i] then
     local value, needed
+    -- The value is followed by the longest debt, and by the time when the key expires.
+    local rest = 24
     local full = us[i]
     if not full then
+      rest = 8
       value = pack('>ddd', number[i], before[i], this[i])
       needed = (number[i] + 2) * length[i]
     else
@@ -301,15 +317,19 @@ for i = 1, #KEYS do
         value = pack('>dd', full, ns[i])
       end
     end
-    -- The value is followed by the time when the key expires.
-    if needed <= expires[i] and #texts[i] == #value + 8 then
+    if needed <= expires[i] and #texts[i] == #value + rest then
       call('SETRANGE', KEYS[i], '0', value)
     else
       local life = floor(needed) - now_ms
       life = life + max(life, SPARE)
       -- The server may have read its clock a moment before this script.
-      local expiry = pack('>d', now_ms + life - 2)
-      call('SET', KEYS[i], value .. expiry, 'PX', life)
+      local expiry = now_ms + life - 2
+      if rest == 8 then
+        value = value .. pack('>d', expiry)
+      else
+        value = value .. pack('>ddd', top_us[i], top_ns[i], expiry)
+      end
+      call('SET', KEYS[i], value, 'PX', life)
     end
   end
 end
