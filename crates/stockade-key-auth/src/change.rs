@@ -62,7 +62,8 @@ impl KeyChange {
     ///
     /// # Errors
     /// Returns an error when a revoked or expired key is rotated, updated or gets another expiry,
-    /// when the key is not the expected one, or when the new hash is that of a well-known secret.
+    /// when the key is not the expected one, when the new hash is that of a well-known secret, or
+    /// when a certificate is rotated.
     pub fn apply(&self, mut record: KeyRecord) -> Result<KeyRecord, KeyChangeError> {
         match self {
             Self::Revoke { at } => {
@@ -88,6 +89,12 @@ impl KeyChange {
             }
             Self::Rotate { hash, grace, at } => {
                 check_valid(&record, *at)?;
+                if [&record.hash, hash]
+                    .iter()
+                    .any(|hash| hash.as_certificate().is_some())
+                {
+                    return Err(KeyChangeError::Certificate);
+                }
                 if hash.is_of_known_secret() {
                     return Err(KeyChangeError::KnownSecret);
                 }
@@ -138,6 +145,8 @@ pub enum KeyChangeError {
     KnownSecret,
     /// The key was changed by someone else.
     Conflict,
+    /// The key has a client certificate, which a rotation cannot replace.
+    Certificate,
 }
 
 impl fmt::Display for KeyChangeError {
@@ -147,6 +156,10 @@ impl fmt::Display for KeyChangeError {
             Self::Expired => "the key has expired; create a new one",
             Self::KnownSecret => KNOWN_SECRET,
             Self::Conflict => "the key was changed meanwhile; read it again",
+            Self::Certificate => {
+                "a client certificate has no secret that can be replaced; renew it at its authority, \
+                 or create another key"
+            }
         })
     }
 }
@@ -218,6 +231,25 @@ mod tests {
         assert_eq!(
             rotate("two", 1, 1_000).apply(record()),
             Err(KeyChangeError::Expired)
+        );
+    }
+
+    #[test]
+    fn certificates_cannot_be_rotated() {
+        let certificate = KeyHash::certificate("spiffe://example.org/a".parse().unwrap());
+        let record = KeyRecord::new("a".parse().unwrap(), certificate.clone());
+        let to_certificate = KeyChange::Rotate {
+            hash: certificate,
+            grace: Duration::ZERO,
+            at: at(1),
+        };
+        assert_eq!(
+            rotate("two", 1, 1).apply(record),
+            Err(KeyChangeError::Certificate)
+        );
+        assert_eq!(
+            to_certificate.apply(self::record()),
+            Err(KeyChangeError::Certificate)
         );
     }
 

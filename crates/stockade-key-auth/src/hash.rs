@@ -1,14 +1,14 @@
-//! Stored hashes of keys.
+//! Stored hashes of keys, and certificates in their place.
 
 mod slow;
 
 use std::{error::Error, fmt, str::FromStr};
 
-use crate::{KeyDigest, known};
+use crate::{KeyDigest, SpiffeId, known};
 
 pub(crate) use slow::SlowHash;
 
-/// The stored hash of a key.
+/// The stored hash of a key, or the client certificate in its place.
 ///
 /// | text | algorithm |
 /// |---|---|
@@ -16,6 +16,7 @@ pub(crate) use slow::SlowHash;
 /// | `hmac-sha256:` and 64 hex digits | HMAC-SHA-256 with a [`Pepper`](crate::Pepper) |
 /// | `$2a$`, `$2b$`, `$2y$` … | bcrypt, cost 4 to 14; keys of at most 72 bytes; feature `bcrypt` |
 /// | `$argon2id$v=19$…` | argon2id, at most 256 MiB, 10 passes, 16 lanes; feature `argon2` |
+/// | `certificate:` and a [`SpiffeId`] | none: the certificate authenticates, and no secret matches |
 ///
 /// The maxima limit the cost of verifying a stored hash, so that the contents of a store cannot
 /// make requests take minutes or gigabytes.
@@ -27,12 +28,30 @@ pub(crate) enum Kind {
     Fast(KeyDigest),
     Peppered(KeyDigest),
     Slow(SlowHash),
+    Certificate(SpiffeId),
 }
+
+/// The start of a certificate in a store.
+const CERTIFICATE: &str = "certificate:";
 
 impl KeyHash {
     /// Wraps a digest that a [`Pepper`](crate::Pepper) computed.
     pub fn peppered(digest: KeyDigest) -> Self {
         Self(Kind::Peppered(digest))
+    }
+
+    /// Returns the value of a record whose clients present a certificate with this id instead of
+    /// a key.
+    pub fn certificate(id: SpiffeId) -> Self {
+        Self(Kind::Certificate(id))
+    }
+
+    /// Returns the id of the certificate; `None` for a hash.
+    pub fn as_certificate(&self) -> Option<&SpiffeId> {
+        match &self.0 {
+            Kind::Certificate(id) => Some(id),
+            Kind::Fast(_) | Kind::Peppered(_) | Kind::Slow(_) => None,
+        }
     }
 
     /// The minimum length in bytes of a key to hash.
@@ -60,7 +79,8 @@ impl KeyHash {
         slow::argon2id(key)?.parse()
     }
 
-    /// Returns whether a key matches; `None` for hashes that need a pepper.
+    /// Returns whether a key matches; `None` for hashes that need a pepper. No key matches a
+    /// certificate.
     ///
     /// Intended for tools: slow hashes block for up to a second.
     pub fn verify(&self, key: &[u8]) -> Option<bool> {
@@ -68,6 +88,7 @@ impl KeyHash {
             Kind::Fast(digest) => Some(*digest == KeyDigest::of(key)),
             Kind::Peppered(_) => None,
             Kind::Slow(slow) => Some(slow.verify(key)),
+            Kind::Certificate(_) => Some(false),
         }
     }
 
@@ -78,16 +99,18 @@ impl KeyHash {
     pub fn is_of_known_secret(&self) -> bool {
         match &self.0 {
             Kind::Fast(digest) => known::is_known(digest),
-            Kind::Peppered(_) | Kind::Slow(_) => false,
+            Kind::Peppered(_) | Kind::Slow(_) | Kind::Certificate(_) => false,
         }
     }
 
-    /// Returns the algorithm: `sha256`, `hmac-sha256`, `bcrypt` or `argon2id`.
+    /// Returns the algorithm: `sha256`, `hmac-sha256`, `bcrypt` or `argon2id`; `certificate` for a
+    /// certificate.
     pub fn algorithm(&self) -> &'static str {
         match &self.0 {
             Kind::Fast(_) => "sha256",
             Kind::Peppered(_) => "hmac-sha256",
             Kind::Slow(slow) => slow.algorithm(),
+            Kind::Certificate(_) => "certificate",
         }
     }
 
@@ -127,6 +150,12 @@ impl FromStr for KeyHash {
                 return Ok(Self(kind(KeyDigest::from_bytes(bytes))));
             }
         }
+        if let Some(id) = text.strip_prefix(CERTIFICATE) {
+            let id = id.parse::<SpiffeId>();
+            return id
+                .map(Self::certificate)
+                .map_err(|error| KeyHashError(error.message()));
+        }
         // Other tools store SHA-256 hashes without a prefix.
         if let Some(bytes) = parse_hex(text) {
             return Ok(Self(Kind::Fast(KeyDigest::from_bytes(bytes))));
@@ -154,6 +183,7 @@ impl fmt::Display for KeyHash {
             Kind::Fast(digest) => digest.fmt(f),
             Kind::Peppered(digest) => write!(f, "hmac-{digest}"),
             Kind::Slow(slow) => f.write_str(slow.as_str()),
+            Kind::Certificate(id) => write!(f, "{CERTIFICATE}{id}"),
         }
     }
 }
@@ -204,6 +234,24 @@ mod tests {
             let error = text.parse::<KeyHash>().unwrap_err().to_string();
             assert!(error.contains(why), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn certificate_has_a_text_and_no_secret() {
+        let text = "certificate:spiffe://example.org/agent";
+        let hash: KeyHash = text.parse().unwrap();
+        assert_eq!(hash.to_string(), text);
+        let id = hash.as_certificate().unwrap();
+        assert_eq!(id.as_str(), "spiffe://example.org/agent");
+        for key in [text, id.as_str(), ""] {
+            assert_eq!(hash.verify(key.as_bytes()), Some(false), "{key}");
+        }
+        let hash_of_id = KeyHash::from(KeyDigest::of(id.as_str().as_bytes()));
+        assert_ne!(hash, hash_of_id);
+        assert_eq!(hash_of_id.as_certificate(), None);
+
+        let error = "certificate:example.org".parse::<KeyHash>().unwrap_err();
+        assert!(error.to_string().contains("spiffe://"), "{error}");
     }
 
     #[cfg(not(feature = "bcrypt"))]

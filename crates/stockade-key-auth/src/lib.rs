@@ -169,6 +169,7 @@ mod records;
 mod refusal;
 mod set;
 mod slow;
+mod spiffe_id;
 mod store;
 mod update;
 
@@ -190,5 +191,6 @@ pub use quotas::QuotaFields;
 pub use record::{KeyRecord, PreviousHash};
 pub use set::{DuplicateKeyError, KeyRequirements, KeySet};
 pub use slow::SlowHashLimits;
+pub use spiffe_id::{SpiffeId, SpiffeIdError};
 pub use store::{KeyStore, KeyStoreError, KeyStoreErrorKind, LiveKeys, StoreFuture};
 pub use update::KeyUpdate;

@@ -10,7 +10,7 @@ use stockade_core::{
 
 use crate::{KeyHash, KeyId};
 
-/// A stored key: its id, hash, permissions and lifetime.
+/// A stored key: its id, hash or certificate, permissions and lifetime.
 ///
 /// ```
 /// use stockade_core::clock::Timestamp;
@@ -30,7 +30,7 @@ use crate::{KeyHash, KeyId};
 pub struct KeyRecord {
     /// The id, which a rotation keeps.
     pub id: KeyId,
-    /// The hash of the secret.
+    /// The hash of the secret, or the client certificate in its place.
     pub hash: KeyHash,
     /// A display name.
     pub name: Option<String>,

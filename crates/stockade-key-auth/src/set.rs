@@ -41,6 +41,9 @@ pub(crate) use slow_keys::{Lookup, SlowEntry, SlowOutcome};
 #[derive(Default)]
 pub struct KeySet {
     by_digest: HashSet<IndexEntry, ByDigest>,
+    /// An index of their own: the text of an API key is never looked up among certificates, and
+    /// no certificate among the hashes.
+    certificates: HashSet<IndexEntry, ByDigest>,
     slow: SlowKeys,
     peppered: bool,
     keys: Vec<Arc<Key>>,
@@ -51,7 +54,7 @@ impl KeySet {
     /// never match.
     ///
     /// # Errors
-    /// Returns an error when two records have the same id or the same hash.
+    /// Returns an error when two records have the same id, hash or certificate.
     pub fn new(records: impl IntoIterator<Item = KeyRecord>) -> Result<Self, DuplicateKeyError> {
         let mut set = Self::default();
         let mut ids = HashSet::new();
@@ -71,7 +74,10 @@ impl KeySet {
             });
             for (hash, expires) in previous.into_iter().chain([(record.hash, record.expires)]) {
                 if let Some(other) = hashes.insert(hash.clone(), id.clone()) {
-                    return Err(DuplicateKeyError::hash(id, other));
+                    return Err(match hash.as_certificate() {
+                        None => DuplicateKeyError::hash(id, other),
+                        Some(_) => DuplicateKeyError::certificate(id, other),
+                    });
                 }
                 // Stores reject such keys; this covers sets from other sources.
                 if hash.is_of_known_secret() {
@@ -87,6 +93,11 @@ impl KeySet {
     fn insert(&mut self, hash: KeyHash, entry: Entry) {
         let digest = match hash.into_kind() {
             Kind::Slow(hash) => return self.slow.insert(hash, entry),
+            Kind::Certificate(id) => {
+                let digest = id.digest();
+                self.certificates.replace(IndexEntry { digest, entry });
+                return;
+            }
             Kind::Fast(digest) => digest,
             Kind::Peppered(digest) => {
                 self.peppered = true;
@@ -153,8 +164,9 @@ impl KeySet {
     }
 
     fn entries(&self) -> impl Iterator<Item = &Entry> {
-        let fast = self.by_digest.iter().map(|found| &found.entry);
-        fast.chain(self.slow.entries())
+        let indexed = self.by_digest.iter().chain(&self.certificates);
+        let indexed = indexed.map(|found| &found.entry);
+        indexed.chain(self.slow.entries())
     }
 
     pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {

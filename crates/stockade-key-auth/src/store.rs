@@ -197,7 +197,7 @@ pub enum KeyStoreErrorKind {
     Duplicate,
     /// No key has this id.
     NotFound,
-    /// The key was revoked or has expired, and does not allow the change.
+    /// The key does not allow the change: it was revoked, has expired, or has no secret to replace.
     Inactive,
     /// The key differs from the expected record.
     Conflict,
@@ -256,7 +256,9 @@ pub(crate) const KNOWN_SECRET: &str = "its hash is that of a well-known secret, 
 impl From<KeyChangeError> for KeyStoreErrorKind {
     fn from(error: KeyChangeError) -> Self {
         match error {
-            KeyChangeError::Revoked | KeyChangeError::Expired => Self::Inactive,
+            KeyChangeError::Revoked | KeyChangeError::Expired | KeyChangeError::Certificate => {
+                Self::Inactive
+            }
             KeyChangeError::KnownSecret => Self::Invalid,
             KeyChangeError::Conflict => Self::Conflict,
         }

@@ -9,6 +9,8 @@ use crate::KeySet;
 pub struct KeyRequirements {
     /// Keys with a peppered hash; see [`Pepper`](crate::Pepper).
     pub pepper: usize,
+    /// Keys with a client certificate.
+    pub certificates: usize,
     /// Keys with their own request quotas.
     pub request_quotas: usize,
     /// Keys with their own token quota.
@@ -23,6 +25,7 @@ impl KeySet {
         let count = |needs: fn(&Key) -> bool| self.keys().filter(|key| needs(key)).count();
         KeyRequirements {
             pepper: count(|key| key.hash.algorithm() == "hmac-sha256"),
+            certificates: count(|key| key.hash.as_certificate().is_some()),
             request_quotas: count(|key| {
                 let quotas = key.quotas();
                 quotas.requests_per_minute.is_some()
