@@ -93,6 +93,11 @@ impl SourceMask {
         self.0 |= Self::bit(source);
     }
 
+    /// Returns whether no source has a header, not even one of another authentication scheme.
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     fn has(self, source: usize) -> bool {
         self.0 & Self::bit(source) != 0
     }

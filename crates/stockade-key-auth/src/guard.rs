@@ -1,4 +1,6 @@
-//! The guard that authenticates requests by API key.
+//! The guard that authenticates requests by API key or client certificate.
+
+mod certificate;
 
 use std::{
     fmt,
@@ -31,6 +33,9 @@ const V6_LENGTH: u8 = 64;
 
 /// Authenticates requests by API key, as the [`Principal`] of the key.
 ///
+/// A request without a key is authenticated by its
+/// [`ClientCertificate`](crate::ClientCertificate), if there is one.
+///
 /// The [crate documentation](crate) lists the rules. [`KeyAuthLayer`](crate::KeyAuthLayer) is the
 /// tower layer of this guard; use the guard itself in chains of guards.
 ///
@@ -46,6 +51,9 @@ const V6_LENGTH: u8 = 64;
 #[derive(Clone)]
 pub struct KeyAuth {
     pub(crate) id: AuthenticatorId,
+    /// Identifies certificates in credentials, so that a digest of one kind is not looked up among
+    /// those of the other.
+    pub(crate) certificates: AuthenticatorId,
     pub(crate) keys: LiveKeys,
     sources: Vec<CredentialSource>,
     pub(crate) challenge: Challenge,
@@ -70,6 +78,7 @@ impl KeyAuth {
     pub fn with_keys(keys: LiveKeys) -> Self {
         Self {
             id: AuthenticatorId::unique(),
+            certificates: AuthenticatorId::unique(),
             keys,
             sources: vec![
                 CredentialSource::Bearer,
@@ -114,7 +123,7 @@ impl KeyAuth {
         self
     }
 
-    /// Lets requests without a key pass as
+    /// Lets requests without a key or known certificate pass as
     /// [anonymous](stockade_core::identity::Identity::Anonymous). Invalid keys are still refused.
     ///
     /// Add a scope guard behind it, which decides which routes are public; otherwise all are.
@@ -133,7 +142,7 @@ impl KeyAuth {
         let digest = KeyDigest::of(key);
         let keys = self.keys.load();
         match keys.find(&digest) {
-            Some(entry) => self.check_status(entry, key, digest, head, seen),
+            Some(entry) => self.check_status(entry, key, (self.id, digest), head, seen),
             None => self
                 .authenticate_unknown(key, digest, &keys, head, seen)
                 .with_fingerprint(|| self.fingerprint.hash_one(key)),
@@ -153,7 +162,7 @@ impl KeyAuth {
         if let (true, Some(pepper)) = (keys.is_peppered(), &self.pepper) {
             let digest = pepper.digest(key);
             if let Some(entry) = keys.find(&digest) {
-                return self.check_status(entry, key, digest, head, seen);
+                return self.check_status(entry, key, (self.id, digest), head, seen);
             }
         }
         if !is_text(key) {
@@ -164,7 +173,7 @@ impl KeyAuth {
             return Check::Refuse(self.challenge.malformed("checksum"));
         }
         match keys.find_verified(&digest) {
-            Lookup::Found(entry) => self.check_status(&entry, key, digest, head, seen),
+            Lookup::Found(entry) => self.check_status(&entry, key, (self.id, digest), head, seen),
             Lookup::NotFound => Check::Refuse(self.unknown(keys)),
             Lookup::NeedsVerification => self.verify(key, digest, shape, head, seen),
         }
@@ -196,19 +205,19 @@ impl KeyAuth {
         &self,
         entry: &Entry,
         key: &[u8],
-        digest: KeyDigest,
+        (kind, digest): (AuthenticatorId, KeyDigest),
         head: &Head,
         seen: SourceMask,
     ) -> Check<KeyAuthPass, SlowCheck> {
         let now = || self.clock.now_in(head.context());
         match rejection_reason(entry, now, || head.context().client()) {
             None => Check::Pass(KeyAuthPass {
-                accepted: Some((entry.accept(), digest)),
+                accepted: Some((entry.accept(), kind, digest)),
                 seen,
             }),
             Some(reason) => {
                 let fingerprint = self.fingerprint.hash_one(key);
-                let refusal = self.challenge.invalid(reason);
+                let refusal = self.invalid(kind, reason);
                 Check::Refuse(refusal.with_fingerprint(fingerprint))
             }
         }
@@ -235,7 +244,7 @@ impl KeyAuth {
         let Ok(work) = self.slow.verify(self.keys.clone(), verification, bucket) else {
             return Check::Refuse(refusal::busy());
         };
-        let (challenge, clock) = (self.challenge.clone(), Arc::clone(&self.clock));
+        let (kind, challenge, clock) = (self.id, self.challenge.clone(), Arc::clone(&self.clock));
         Check::Wait(Box::pin(async move {
             let Ok(entry) = work.await else {
                 return Err(refusal::busy());
@@ -246,7 +255,7 @@ impl KeyAuth {
             // The verification may have taken long since the request arrived.
             match rejection_reason(&entry, || clock.now(), || client) {
                 None => Ok(KeyAuthPass {
-                    accepted: Some((entry.accept(), digest)),
+                    accepted: Some((entry.accept(), kind, digest)),
                     seen,
                 }),
                 Some(reason) => Err(challenge.invalid(reason)),
@@ -265,11 +274,7 @@ impl Guard for KeyAuth {
         let (found, seen) = extract(&head.headers, &self.sources);
         match found {
             Credential::Key(key) => self.authenticate(key, head, seen),
-            Credential::Missing if self.anonymous => Check::Pass(KeyAuthPass {
-                accepted: None,
-                seen,
-            }),
-            Credential::Missing => Check::Refuse(self.challenge.missing()),
+            Credential::Missing => self.authenticate_certificate(head, seen),
             Credential::Token(_) => self.refuse(self.challenge.invalid("token"), head),
             Credential::Malformed => self.refuse(self.challenge.malformed("malformed"), head),
             Credential::Conflict => self.refuse(refusal::conflict(), head),
@@ -279,12 +284,12 @@ impl Guard for KeyAuth {
     fn admit(&self, KeyAuthPass { accepted, seen }: KeyAuthPass, head: &mut Head) {
         strip(&mut head.headers, &self.sources, seen);
         let context = head.context();
-        let Some((principal, digest)) = accepted else {
+        let Some((principal, kind, digest)) = accepted else {
             context.set_anonymous();
             return;
         };
         if context.authenticate(principal) {
-            context.set_credential(identity::Credential::key(self.id, *digest.as_bytes()));
+            context.set_credential(identity::Credential::key(kind, *digest.as_bytes()));
         }
     }
 }
@@ -314,8 +319,9 @@ impl fmt::Debug for KeyAuth {
 /// The result of a successful check: the principal of the request.
 #[derive(Debug)]
 pub struct KeyAuthPass {
-    /// The principal, and the digest that found the key; `None` for an anonymous request.
-    accepted: Option<(Principal, KeyDigest)>,
+    /// The principal, and the kind and digest that found the key or certificate; `None` for an
+    /// anonymous request.
+    accepted: Option<(Principal, AuthenticatorId, KeyDigest)>,
     seen: SourceMask,
 }
 

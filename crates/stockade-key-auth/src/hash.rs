@@ -41,7 +41,7 @@ impl KeyHash {
     }
 
     /// Returns the value of a record whose clients present a certificate with this id instead of
-    /// a key.
+    /// a key; see [`ClientCertificate`](crate::ClientCertificate).
     pub fn certificate(id: SpiffeId) -> Self {
         Self(Kind::Certificate(id))
     }

@@ -21,6 +21,9 @@
 //!    the next request, even if they are cached or were being verified.
 //! 6. Handlers see a [`Principal`](stockade_core::identity::Principal) but never the key: the
 //!    headers that may contain keys are removed.
+//! 7. A request without a key is authenticated by the client certificate of its connection
+//!    ([`ClientCertificate`]), if a record has its SPIFFE ID. A request with a key, valid or not,
+//!    is checked by its key alone. A certificate without a record is treated as a missing key.
 //!
 //! # Deployment notes
 //! - A bcrypt or argon2id key without an id is verified against all such hashes on first use.
@@ -31,6 +34,8 @@
 //!   read, the last valid keys stay active and reading is retried: expose
 //!   [`FileKeyStore::health`] in metrics and readiness.
 //! - Put a rate limit by client address in front, to throttle guessing.
+//! - Client certificates require that this program terminates TLS and verifies them. Behind a
+//!   proxy that terminates TLS, use keys: no header is trusted.
 //!
 //! # Features
 //! None is enabled by default.
@@ -147,6 +152,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod base62;
+mod certificate;
 mod change;
 mod credential;
 mod digest;
@@ -173,6 +179,7 @@ mod spiffe_id;
 mod store;
 mod update;
 
+pub use certificate::ClientCertificate;
 pub use change::{DEFAULT_GRACE, KeyChange, KeyChangeError};
 pub use credential::CredentialSource;
 pub use digest::KeyDigest;

@@ -1,4 +1,4 @@
-//! Whether a known key is accepted, on arrival and while its response is on its way.
+//! Whether a known key or certificate is accepted, on arrival and while its response is on its way.
 
 use stockade_core::{
     client::ClientIp, clock::Timestamp, context::RequestContext, refusal::Refusal,
@@ -16,15 +16,22 @@ impl KeyAuth {
     /// grace period is over, although its id is still that of a valid key.
     pub(crate) fn recheck_key(&self, context: &RequestContext) -> Option<Refusal> {
         let credential = context.credential()?;
-        if credential.authenticator() != self.id {
+        let authenticator = credential.authenticator();
+        let is_certificate = authenticator == self.certificates;
+        if authenticator != self.id && !is_certificate {
             return None;
         }
         let digest = KeyDigest::from_bytes(*credential.digest()?);
         let reason =
             |entry: &Entry| rejection_reason(entry, || self.clock.now(), || context.client());
         let keys = self.keys.load();
-        let reason = match keys.find(&digest) {
+        let found = match is_certificate {
+            true => keys.find_certificate(&digest),
+            false => keys.find(&digest),
+        };
+        let reason = match found {
             Some(entry) => reason(entry)?,
+            None if is_certificate => "unknown",
             None => match keys.find_verified(&digest) {
                 Lookup::Found(entry) => reason(&entry)?,
                 // A verified key stays known as long as its hash is in the set.
@@ -32,7 +39,7 @@ impl KeyAuth {
             },
         };
         // It was valid, so it is no guess.
-        Some(self.challenge.invalid(reason).without_reason())
+        Some(self.invalid(authenticator, reason).without_reason())
     }
 }
 

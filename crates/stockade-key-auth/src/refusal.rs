@@ -18,6 +18,20 @@ impl Challenge {
         self.0.missing(message, "missing")
     }
 
+    /// Refuses a certificate that no record has, in the same way as a missing key: the client has
+    /// guessed nothing, and may not know that it needs a record.
+    pub(crate) fn unknown_certificate(&self) -> Refusal {
+        let message = "the client certificate belongs to no key; send an API key as \
+                       `Authorization: Bearer KEY`";
+        self.0.missing(message, "unknown_certificate")
+    }
+
+    /// Refuses a certificate whose record is not valid; the reason is logged only.
+    pub(crate) fn invalid_certificate(&self, reason: &'static str) -> Refusal {
+        self.0
+            .invalid("the client certificate is not accepted", reason)
+    }
+
     /// Refuses an invalid key, with one message for all reasons; the reason is logged only.
     pub(crate) fn invalid(&self, reason: &'static str) -> Refusal {
         self.0.invalid("the API key is not valid", reason)

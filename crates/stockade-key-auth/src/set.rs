@@ -126,6 +126,11 @@ impl KeySet {
         self.by_digest.get(digest).map(|found| &found.entry)
     }
 
+    /// Looks up the digest of a [`SpiffeId`](crate::SpiffeId) among certificates.
+    pub(crate) fn find_certificate(&self, digest: &KeyDigest) -> Option<&Entry> {
+        self.certificates.get(digest).map(|found| &found.entry)
+    }
+
     /// Looks up a digest among verified keys with slow hashes.
     pub(crate) fn find_verified(&self, digest: &KeyDigest) -> Lookup {
         self.slow.find(digest)

@@ -9,7 +9,7 @@ use crate::KeySet;
 pub struct KeyRequirements {
     /// Keys with a peppered hash; see [`Pepper`](crate::Pepper).
     pub pepper: usize,
-    /// Keys with a client certificate.
+    /// Keys with a client certificate; see [`ClientCertificate`](crate::ClientCertificate).
     pub certificates: usize,
     /// Keys with their own request quotas.
     pub request_quotas: usize,
