@@ -49,22 +49,25 @@ use read::{Contents, keep_restrictions, read};
 ///     expires_at: "2026-01-01T00:00:00Z"
 /// ```
 ///
-/// `key_id` and `hash` are required. A key without `scopes` has no permissions, and one without
-/// `expires_at` never expires. Optional fields are `name`, `models`, `networks`, `quotas`
-/// (`requests_per_minute`, `requests_per_hour`, `requests_per_day`, `tokens_per_minute`,
-/// `concurrency`, `weight`) and `metadata`; the store itself writes `revoked_at`, `last_used_at`,
-/// `previous_hash` and `previous_until`. [`KeyHash`](crate::KeyHash) lists the hash formats.
-/// `scopes` may also be a string with scopes separated by commas or spaces.
+/// `key_id` is required, and so is either `hash` or `certificate`.
+/// [`KeyHash`](crate::KeyHash) lists the hash formats; `certificate` is the
+/// [`SpiffeId`](crate::SpiffeId) of clients that present a
+/// [`ClientCertificate`](crate::ClientCertificate), such as `spiffe://example.org/agent`. A key
+/// without `scopes` has no permissions, and one without `expires_at` never expires. Optional fields
+/// are `name`, `models`, `networks`, `quotas` (`requests_per_minute`, `requests_per_hour`,
+/// `requests_per_day`, `tokens_per_minute`, `concurrency`, `weight`) and `metadata`; the store
+/// itself writes `revoked_at`, `last_used_at`, `previous_hash` and `previous_until`. `scopes` may
+/// also be a string with scopes separated by commas or spaces.
 ///
 /// A hash of a well-known secret, such as an empty string or `changeme`, makes the file invalid.
 ///
 /// A file is read as a whole or not at all; an invalid file leaves the active keys unchanged. So
 /// does a file that was truncated, by a full disk or during a copy. Files that this store writes
 /// begin with `format: 2` and end with `end: true` (in TOML `format = 2` and `[end]`), and the
-/// hash is the last field of each key; without the end marker they are rejected. These two lines
-/// protect handwritten files as well. Without them, the last line must end with a line feed, and
-/// a reload is rejected when the last key has lost its `revoked_at`, `expires_at`, `networks`,
-/// `models` or a quota.
+/// hash or certificate is the last field of each key; without the end marker they are rejected.
+/// These two lines protect handwritten files as well. Without them, the last line must end with a
+/// line feed, and a reload is rejected when the last key has lost its `revoked_at`, `expires_at`,
+/// `networks`, `models` or a quota.
 ///
 /// A change edits the text in place: comments, the order of keys and fields, and unrelated lines
 /// are preserved. The result is parsed again and must hold exactly the changed keys; when the

@@ -116,8 +116,8 @@ fn id(entry: &Node) -> Option<&str> {
     }
 }
 
-/// Replaces values, and inserts new fields before the hash, so that the hash remains the last
-/// field and truncation drops it first.
+/// Replaces values, and inserts new fields before the hash or certificate, which remains the last
+/// field, so that truncation drops it first.
 fn set(
     format: KeyFileFormat,
     text: &str,
@@ -157,9 +157,10 @@ fn set(
                 (at..end, format!(" {quoted}{line_end}"))
             }
             None => {
-                let hash = entry.pair("hash").ok_or(Uneditable)?;
-                let at = hash.key.start;
-                (at..at, field(format, text, entry, hash, name, &quoted))
+                let last = entry.pair("hash").or_else(|| entry.pair("certificate"));
+                let last = last.ok_or(Uneditable)?;
+                let at = last.key.start;
+                (at..at, field(format, text, entry, last, name, &quoted))
             }
         });
     }

@@ -17,7 +17,7 @@ use stockade_core::{
     identity::{QuotaOverrides, ScopeSet},
 };
 
-use crate::{KeyHash, KeyId, KeyRecord, PreviousHash, QuotaFields};
+use crate::{KeyHash, KeyId, KeyRecord, PreviousHash, QuotaFields, SpiffeId};
 
 /// The serialized form of a [`KeyRecord`]. Strings are parsed during deserialization, so that
 /// errors carry their position.
@@ -80,9 +80,26 @@ pub(super) struct FileKey {
         deserialize_with = "optional_hash"
     )]
     previous_hash: Option<Text<KeyHash>>,
-    // The last field: a truncated entry lacks its hash and is invalid.
-    #[serde(deserialize_with = "hash")]
-    hash: Text<KeyHash>,
+    // One of these is the last field: a truncated entry lacks both and is invalid.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "hash"
+    )]
+    hash: Option<Text<KeyHash>>,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "certificate"
+    )]
+    certificate: Option<Text<SpiffeId>>,
+}
+
+/// The error of an entry whose fields do not belong together.
+#[derive(Debug)]
+pub(super) struct InvalidEntry {
+    pub(super) id: KeyId,
+    pub(super) problem: &'static str,
 }
 
 /// A value serialized with `Display`.
@@ -114,13 +131,32 @@ fn key_id<'de, D: Deserializer<'de>>(value: D) -> Result<Text<KeyId>, D::Error> 
     parse("key_id", &String::deserialize(value)?)
 }
 
-fn hash<'de, D: Deserializer<'de>>(value: D) -> Result<Text<KeyHash>, D::Error> {
-    parse("hash", &String::deserialize(value)?)
+fn hash<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Text<KeyHash>>, D::Error> {
+    parse_hash("hash", &String::deserialize(value)?).map(Some)
+}
+
+fn certificate<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Text<SpiffeId>>, D::Error> {
+    parse("certificate", &String::deserialize(value)?).map(Some)
+}
+
+/// Rejects the text of a certificate in databases, so that a file has one form of it.
+fn parse_hash<E>(name: &str, text: &str) -> Result<Text<KeyHash>, E>
+where
+    E: serde::de::Error,
+{
+    let hash: Text<KeyHash> = parse(name, text)?;
+    match hash.0.as_certificate() {
+        None => Ok(hash),
+        Some(id) => Err(E::custom(format_args!(
+            "{name}: a certificate has no hash; write `certificate: {id}` in its place"
+        ))),
+    }
 }
 
 fn optional_hash<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Text<KeyHash>>, D::Error> {
     let text = Option::<String>::deserialize(value)?;
-    text.map(|text| parse("previous_hash", &text)).transpose()
+    text.map(|text| parse_hash("previous_hash", &text))
+        .transpose()
 }
 
 /// A list, or a string separated by commas or spaces.
@@ -202,7 +238,7 @@ impl Display for Time {
 impl FileKey {
     /// Returns the fields that a store may change, in serialized form; `None` for absent ones.
     pub(super) fn changeable(&self) -> Option<Vec<(&'static str, Option<Value>)>> {
-        const NAMES: [&str; 13] = [
+        const NAMES: [&str; 14] = [
             "name",
             "owner",
             "revoked_at",
@@ -216,6 +252,7 @@ impl FileKey {
             "previous_until",
             "previous_hash",
             "hash",
+            "certificate",
         ];
 
         let mut fields = serde_json::to_value(self).ok()?;
@@ -223,14 +260,39 @@ impl FileKey {
         Some(fields.into())
     }
 
-    /// Returns `None` when only one of `previous_hash` and `previous_until` is present.
-    pub(super) fn into_record(self) -> Option<KeyRecord> {
+    /// Returns the record of the entry.
+    ///
+    /// # Errors
+    /// Returns an error when the key has not exactly one of `hash` and `certificate`, or when
+    /// fields of a rotation do not belong to it.
+    pub(super) fn into_record(self) -> Result<KeyRecord, InvalidEntry> {
+        let id = self.key_id.0.clone();
+        let invalid = |problem| InvalidEntry { id, problem };
         let time = |time: Option<Text<Time>>| time.map(|Text(Time(at))| at);
-        let mut record = KeyRecord::new(self.key_id.0, self.hash.0);
+        let hash = match (self.hash, self.certificate) {
+            (Some(Text(hash)), None) => hash,
+            (None, Some(Text(id))) => KeyHash::certificate(id),
+            (None, None) => {
+                return Err(invalid(
+                    "it has neither `hash` nor `certificate`; add one of them",
+                ));
+            }
+            (Some(_), Some(_)) => {
+                return Err(invalid(
+                    "it has `hash` and `certificate`; remove one of them, or write two keys",
+                ));
+            }
+        };
+        let is_certificate = hash.as_certificate().is_some();
+        let mut record = KeyRecord::new(self.key_id.0, hash);
         record.name = self.name;
         record.owner = self.owner;
         // Each scope was validated during deserialization.
-        record.scopes = self.scopes.join(" ").parse().ok()?;
+        let scopes = self.scopes.join(" ").parse::<ScopeSet>();
+        record.scopes = match scopes {
+            Ok(scopes) => scopes,
+            Err(_) => return Err(invalid("`scopes` is not valid")),
+        };
         record.models = self.models;
         record.quotas = self.quotas.map(QuotaOverrides::from).unwrap_or_default();
         record.networks = self.networks.into_iter().map(|Text(net)| net).collect();
@@ -240,11 +302,21 @@ impl FileKey {
         record.last_used = time(self.last_used_at);
         record.metadata = self.metadata;
         record.previous = match (self.previous_hash, time(self.previous_until)) {
-            (Some(Text(hash)), Some(until)) => Some(PreviousHash { hash, until }),
             (None, None) => None,
-            _ => return None,
+            _ if is_certificate => {
+                return Err(invalid(
+                    "a certificate has no previous secret; remove `previous_hash` and \
+                     `previous_until`",
+                ));
+            }
+            (Some(Text(hash)), Some(until)) => Some(PreviousHash { hash, until }),
+            _ => {
+                return Err(invalid(
+                    "`previous_hash` and `previous_until` require each other",
+                ));
+            }
         };
-        Some(record)
+        Ok(record)
     }
 }
 
@@ -252,9 +324,11 @@ impl From<&KeyRecord> for FileKey {
     fn from(record: &KeyRecord) -> Self {
         let time = |at: Option<Timestamp>| at.map(Time).map(Text);
         let previous = record.previous.clone();
+        let certificate = record.hash.as_certificate().cloned();
         Self {
             key_id: Text(record.id.clone()),
-            hash: Text(record.hash.clone()),
+            hash: certificate.is_none().then(|| Text(record.hash.clone())),
+            certificate: certificate.map(Text),
             name: record.name.clone(),
             owner: record.owner.clone(),
             scopes: scope_texts(&record.scopes),

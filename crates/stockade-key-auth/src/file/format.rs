@@ -9,9 +9,9 @@ use serde::{
 
 use super::{
     complete::{self, EndMark, Ending},
-    entry::FileKey,
+    entry::{FileKey, InvalidEntry},
 };
-use crate::{DuplicateKeyError, KeyId, KeyRecord, KeySet, records::Records};
+use crate::{KeyId, KeyRecord, KeySet, records::Records};
 
 /// The format of a key file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -83,17 +83,18 @@ impl KeyFileFormat {
                 .to_owned(),
         })?;
         let records = keys.into_iter().map(|key| {
-            key.into_record().ok_or_else(|| Problem {
-                line: None,
-                message: "`previous_hash` and `previous_until` require each other".to_owned(),
-            })
+            key.into_record()
+                .map_err(|InvalidEntry { id, problem }| Problem {
+                    line: line_of(text, &id),
+                    message: format!("the key {id}: {problem}"),
+                })
         });
         let records = records.collect::<Result<Vec<_>, _>>()?;
         let last = records.last().map(|record| record.id.clone());
         let records = Records::new(records);
         let both = records.and_then(|records| records.set().map(|set| (records, set)));
         let (records, set) = both.map_err(|error| Problem {
-            line: line_of(text, &error),
+            line: line_of(text, error.key()),
             message: error.to_string(),
         })?;
         Ok(Parsed {
@@ -125,8 +126,8 @@ impl KeyFileFormat {
 
     /// Serializes keys, including their hashes.
     ///
-    /// The hash is the last field of each key, and the file ends with a marker, so that no proper
-    /// prefix of the text is a valid key file.
+    /// The hash or certificate is the last field of each key, and the file ends with a marker, so
+    /// that no proper prefix of the text is a valid key file.
     pub fn write(self, records: &[KeyRecord]) -> String {
         let keys: Vec<_> = records.iter().map(FileKey::from).collect();
         let text = match self {
@@ -217,15 +218,15 @@ fn newlines(text: &str) -> u64 {
     text.bytes().filter(|byte| *byte == b'\n').count() as u64
 }
 
-/// Returns the last line with the key id of the error.
-fn line_of(text: &str, error: &DuplicateKeyError) -> Option<u64> {
-    let id = error.key().as_str();
-    let named = |line: &str| line.contains("key_id") && line.contains(id);
+/// Returns the last line with the id of a key.
+pub(super) fn line_of(text: &str, id: &KeyId) -> Option<u64> {
+    let names = |line: &str| {
+        let mut words = line.split(|c: char| !c.is_ascii_alphanumeric() && !"._-".contains(c));
+        line.contains("key_id") && words.any(|word| word == id.as_str())
+    };
     let lines: Vec<&str> = text.lines().collect();
-    lines
-        .iter()
-        .rposition(|line| named(line))
-        .map(|at| at as u64 + 1)
+    let at = lines.iter().rposition(|line| names(line));
+    at.map(|at| at as u64 + 1)
 }
 
 /// Formats a key as a YAML entry, to be added under `keys:` of a key file.

@@ -6,8 +6,11 @@ use std::{
     path::Path,
 };
 
-use super::{KeyFileError, KeyFileFormat, complete, format::Parsed};
-use crate::{KeyId, KeyRecord, KeySet, store::KNOWN_SECRET};
+use super::{
+    KeyFileError, KeyFileFormat, complete,
+    format::{Parsed, line_of},
+};
+use crate::{KeyRecord, KeySet, store::KNOWN_SECRET};
 
 /// The maximum file size; use a database for millions of keys.
 const MAX_SIZE: u64 = 64 << 20;
@@ -36,15 +39,6 @@ pub(super) fn read(path: &Path) -> Result<Contents, KeyFileError> {
         return Err(KeyFileError::invalid(path, line_of(&text, id), message));
     }
     Ok(Contents { text, parsed })
-}
-
-/// Returns the line with the id of a key.
-fn line_of(text: &str, id: &KeyId) -> Option<u64> {
-    let names = |line: &str| {
-        let mut words = line.split(|c: char| !c.is_ascii_alphanumeric() && !"._-".contains(c));
-        line.contains("key_id") && words.any(|word| word == id.as_str())
-    };
-    text.lines().position(names).map(|at| at as u64 + 1)
 }
 
 /// Rejects special files before opening them: opening a FIFO blocks until a writer appears.

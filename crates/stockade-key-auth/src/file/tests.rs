@@ -4,7 +4,7 @@ use stockade_core::identity::QuotaOverrides;
 use tempfile::TempDir;
 
 use super::*;
-use crate::{GeneratedKey, KeyDigest, PreviousHash};
+use crate::{GeneratedKey, KeyDigest, KeyHash, PreviousHash};
 
 const SHA: &str = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
@@ -154,7 +154,48 @@ fn reports_lines_in_yaml() {
             4,
             "the same hash",
         ),
-        (format!("{good}  - key_id: b\n"), 4, "hash"),
+        (
+            format!("{good}  - key_id: b\n"),
+            4,
+            "the key b: it has neither `hash` nor `certificate`; add one",
+        ),
+        (
+            format!("{good}    certificate: spiffe://example.org/a\n"),
+            2,
+            "the key a: it has `hash` and `certificate`; remove one",
+        ),
+        (
+            format!("{good}  - key_id: b\n    certificate: example.org/a\n"),
+            5,
+            "certificate: a SPIFFE ID begins with `spiffe://`, for example",
+        ),
+        (
+            format!("{good}  - key_id: b\n    hash: certificate:spiffe://example.org/a\n"),
+            5,
+            "write `certificate: spiffe://example.org/a` in its place",
+        ),
+        (
+            format!(
+                "{good}  - key_id: b\n    certificate: spiffe://d/a\n  - key_id: c\n    \
+                     certificate: spiffe://d/a\n"
+            ),
+            6,
+            "the keys c and b have the same certificate; remove one",
+        ),
+        (
+            format!(
+                "{good}  - key_id: b\n    certificate: spiffe://d/a\n    previous_hash: \
+                     \"sha256:{}\"\n    previous_until: 2030-01-01T00:00:00Z\n",
+                "5".repeat(64)
+            ),
+            4,
+            "the key b: a certificate has no previous secret",
+        ),
+        (
+            format!("{good}    previous_until: 2030-01-01T00:00:00Z\n"),
+            2,
+            "require each other",
+        ),
         ("keys: [{key_id: a, hash: \"x".to_owned(), 1, ""),
         ("keys: 3\n".to_owned(), 1, ""),
         ("{".to_owned(), 1, ""),
@@ -409,6 +450,45 @@ fn round_trips_all_formats() {
     }
 }
 
+#[tokio::test]
+async fn certificates_are_read_and_written_in_all_formats() {
+    let yaml = "# Ours.\nkeys:\n  - key_id: agent # of the lab\n    \
+                certificate: spiffe://example.org/agent\n";
+    let toml = "# Ours.\n[[keys]]\nkey_id = \"agent\" # of the lab\n\
+                certificate = \"spiffe://example.org/agent\"\n";
+    let json = "{\"keys\": [\n{\"key_id\": \"agent\",\n\
+                \"certificate\": \"spiffe://example.org/agent\"}\n]}\n";
+    for (name, text) in [("k.yaml", yaml), ("k.toml", toml), ("k.json", json)] {
+        let file = Scratch::new(name, text);
+        let store = FileKeyStore::open_static(&file.path).unwrap();
+        let [record]: [KeyRecord; 1] = store.list().await.unwrap().try_into().unwrap();
+        let id = record.hash.as_certificate().unwrap();
+        assert_eq!(id.as_str(), "spiffe://example.org/agent", "{name}");
+        let keys = store.keys().current();
+        assert!(keys.find_certificate(&id.digest()).is_some(), "{name}");
+        // The text of the identity is no secret.
+        assert!(!knows(&store, id.as_str().as_bytes()), "{name}");
+        assert_eq!(keys.requirements().certificates, 1);
+
+        let at = Timestamp::from_secs(1_735_689_600);
+        let change = KeyChange::Revoke { at };
+        store.change(record.id.clone(), change).await.unwrap();
+        let mut other = record.clone();
+        other.id = "other".parse().unwrap();
+        other.hash = KeyHash::certificate("spiffe://example.org/other".parse().unwrap());
+        store.create(other).await.unwrap();
+        let text = fs::read_to_string(&file.path).unwrap();
+        let records = read(&file.path).unwrap().parsed.records.list();
+        assert_eq!(records.len(), 2, "{text}");
+        assert_eq!(records[0].revoked, Some(at), "{text}");
+        assert_eq!(records[0].hash, record.hash, "{text}");
+        assert!(!text.contains("hash"), "{text}");
+        if name != "k.json" {
+            assert!(text.contains("# of the lab"), "{text}");
+        }
+    }
+}
+
 #[test]
 fn yaml_entry_parses_under_keys() {
     let record = full_record();
@@ -449,7 +529,8 @@ async fn preserves_links_and_permissions_except_for_others() {
 
 /// Waits for another thread, with a generous time-out.
 // A22, FP02
-/// An unrestricted key, then a revoked, an expired and a network-bound one.
+/// An unrestricted key, then a revoked, an expired and a network-bound one, and one with a
+/// certificate.
 fn restricted_records() -> Vec<KeyRecord> {
     let key = |id: &str| KeyRecord::new(id.parse().unwrap(), KeyDigest::of(id.as_bytes()));
     let mut free = key("a-free");
@@ -461,7 +542,9 @@ fn restricted_records() -> Vec<KeyRecord> {
     bound.id = "d-bound".parse().unwrap();
     bound.networks.push("192.168.0.0/16".parse().unwrap());
     bound.previous = None;
-    vec![free, revoked, expired, bound]
+    let certificate = KeyHash::certificate("spiffe://example.org/agent".parse().unwrap());
+    let certified = KeyRecord::new("e-certified".parse().unwrap(), certificate);
+    vec![free, revoked, expired, bound, certified]
 }
 
 // FA09
