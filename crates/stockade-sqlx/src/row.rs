@@ -184,12 +184,19 @@ impl KeyRow {
             return Ok(());
         };
         let other: String = other.try_get(0).map_err(unavailable)?;
+        let id = &self.id;
+        let is_certificate = self.hash.parse::<KeyHash>();
+        let is_certificate = is_certificate.is_ok_and(|hash| hash.as_certificate().is_some());
         Err(KeyStoreError::new(
             KeyStoreErrorKind::Duplicate,
-            format!(
-                "the keys {} and {other:?} have the same hash; issue a new key for one of them",
-                self.id
-            ),
+            match is_certificate {
+                true => format!(
+                    "the keys {id} and {other:?} have the same certificate; remove one of them"
+                ),
+                false => format!(
+                    "the keys {id} and {other:?} have the same hash; issue a new key for one of them"
+                ),
+            },
         ))
     }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use stockade_core::{clock::Timestamp, identity::ScopeSet};
 use stockade_key_auth::{
-    GeneratedKey, KeyChange, KeyDigest, KeyId, KeyRecord, KeyStore, KeyStoreErrorKind,
+    GeneratedKey, KeyChange, KeyDigest, KeyHash, KeyId, KeyRecord, KeyStore, KeyStoreErrorKind,
+    SpiffeId,
 };
 
 /// Runs the suite against a store without keys.
@@ -29,6 +30,7 @@ where
     revokes_for_good(store).await;
     reports_unknown_keys(store).await;
     notes_use(store).await;
+    stores_certificates(store).await;
 }
 
 fn at(secs: u64) -> Timestamp {
@@ -171,6 +173,47 @@ where
         .await
         .expect_err("another key's hash");
     assert_eq!(error.kind(), KeyStoreErrorKind::Duplicate, "{error}");
+}
+
+async fn stores_certificates<S>(store: &S)
+where
+    S: KeyStore,
+{
+    let certificate: SpiffeId = "spiffe://example.org/agent".parse().expect("a SPIFFE ID");
+    let certificate = KeyHash::certificate(certificate);
+    let mut agent = record("agent");
+    agent.hash = certificate.clone();
+    store.create(agent.clone()).await.expect("created");
+    assert_eq!(find(store, "agent").await, agent, "it is stored unchanged");
+    let requirements = store.keys().current().requirements();
+    assert_eq!(requirements.certificates, 1, "published immediately");
+
+    let mut duplicate = record("duplicate");
+    duplicate.hash = certificate.clone();
+    let error = store.create(duplicate).await.expect_err("a duplicate");
+    assert_eq!(error.kind(), KeyStoreErrorKind::Duplicate, "{error}");
+    assert!(
+        error.to_string().contains("the same certificate"),
+        "{error}"
+    );
+
+    let rotate = |hash| KeyChange::Rotate {
+        hash,
+        grace: Duration::ZERO,
+        at: at(1_800_000_005),
+    };
+    let secret = KeyDigest::of(b"a secret").into();
+    for (name, hash) in [("agent", secret), ("c", certificate)] {
+        let error = store.change(id(name), rotate(hash)).await;
+        let error = error.expect_err("a certificate has no secret");
+        assert_eq!(error.kind(), KeyStoreErrorKind::Inactive, "{error}");
+    }
+    let revoke = KeyChange::Revoke {
+        at: at(1_800_000_006),
+    };
+    let revoked = store.change(id("agent"), revoke).await.expect("revoked");
+    assert_eq!(revoked.hash, agent.hash);
+    assert!(revoked.revoked.is_some());
 }
 
 async fn revokes_for_good<S>(store: &S)
