@@ -1,11 +1,12 @@
-//! Issues a key: its hash goes to the store, and the key is shown once.
+//! Issues a key: its hash goes to the store, and the key is shown once. A key with a client
+//! certificate has no secret to show.
 
 use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
 use stockade_core::clock::Timestamp;
-use stockade_key_auth::{GeneratedKey, KeyHash, KeyId, KeyRecord, to_yaml};
+use stockade_key_auth::{GeneratedKey, KeyHash, KeyId, KeyRecord, SpiffeId, to_yaml};
 
 use super::{key_view::KeyView, location::StoreLocation};
 use crate::{
@@ -33,8 +34,19 @@ pub(crate) struct SecretArgs {
 
 /// A new key and its hash.
 pub(crate) struct IssuedKey {
-    key: GeneratedKey,
+    /// `None` if a certificate takes its place.
+    key: Option<GeneratedKey>,
     pub(crate) hash: KeyHash,
+}
+
+impl IssuedKey {
+    /// A key whose clients present a certificate with this id.
+    pub(crate) fn certificate(id: SpiffeId) -> Self {
+        Self {
+            key: None,
+            hash: KeyHash::certificate(id),
+        }
+    }
 }
 
 impl SecretArgs {
@@ -53,7 +65,10 @@ impl SecretArgs {
             Some(pepper) => KeyHash::peppered(pepper.digest(key.expose().as_bytes())),
             None => key.digest().into(),
         };
-        Ok(IssuedKey { key, hash })
+        Ok(IssuedKey {
+            key: Some(key),
+            hash,
+        })
     }
 
     /// Shows the key and its record.
@@ -67,14 +82,20 @@ impl SecretArgs {
         location: &StoreLocation,
         now: Timestamp,
     ) -> Result<(), CliError> {
+        let key = issued.key.as_ref().map(GeneratedKey::expose);
         let shown = match self.json {
             true => output::print_json(&Json {
-                key: issued.key.expose(),
+                key,
                 record: KeyView::new(record, now),
                 entry: to_yaml(record),
             }),
-            false => text(issued.key.expose(), record, location),
+            false => text(key, record, location),
         };
+        if key.is_none() {
+            shown?;
+            output::note("\nThe key has no secret: its clients present their certificate.");
+            return Ok(());
+        }
         shown.map_err(|error| {
             let id = &record.id;
             CliError::failed(format_args!(
@@ -91,13 +112,16 @@ impl SecretArgs {
 
 #[derive(Serialize)]
 struct Json<'a> {
-    key: &'a str,
+    /// `null` for a key with a certificate.
+    key: Option<&'a str>,
     record: KeyView<'a>,
     entry: String,
 }
 
-fn text(key: &str, record: &KeyRecord, location: &StoreLocation) -> std::io::Result<()> {
-    output::print(format_args!("Key:\n\n  {BOLD}{key}{BOLD:#}\n"))?;
+fn text(key: Option<&str>, record: &KeyRecord, location: &StoreLocation) -> std::io::Result<()> {
+    if let Some(key) = key {
+        output::print(format_args!("Key:\n\n  {BOLD}{key}{BOLD:#}\n"))?;
+    }
     output::print(format_args!("Entry in {location} (as YAML):\n"))?;
     to_yaml(record)
         .lines()

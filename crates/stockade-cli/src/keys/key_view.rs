@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, num::NonZeroU32};
 
 use serde::Serialize;
 use stockade_core::clock::Timestamp;
-use stockade_key_auth::KeyRecord;
+use stockade_key_auth::{KeyRecord, SpiffeId};
 
 use super::state::KeyState;
 use crate::time::Rfc3339;
@@ -27,6 +27,8 @@ pub(crate) struct KeyView<'r> {
     /// The end of the grace period of the last rotation.
     previous_until: Option<String>,
     algorithm: &'static str,
+    /// The identity in the certificate of the key's clients, which have no secret.
+    certificate: Option<&'r str>,
     metadata: &'r BTreeMap<String, String>,
 }
 
@@ -70,6 +72,7 @@ impl<'r> KeyView<'r> {
                 _ => None,
             },
             algorithm: record.hash.algorithm(),
+            certificate: record.hash.as_certificate().map(SpiffeId::as_str),
             metadata: &record.metadata,
         }
     }

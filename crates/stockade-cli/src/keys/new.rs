@@ -10,10 +10,10 @@ use stockade_core::{
     clock::Timestamp,
     identity::{QuotaOverrides, Scope},
 };
-use stockade_key_auth::{KeyId, KeyRecord, KeyStoreErrorKind};
+use stockade_key_auth::{KeyId, KeyRecord, KeyStoreErrorKind, SpiffeId};
 
 use super::{
-    issued::SecretArgs,
+    issued::{IssuedKey, SecretArgs},
     location::{IfMissing, StoreLocation},
     now,
 };
@@ -31,7 +31,8 @@ Examples:
   stockade keys new --id team-core --owner ops@example.com \\
       --scope chat:write,models:read --expires 90d
   stockade keys new --id ci --scope chat:write --expires 2026-01-31 \\
-      --network 10.0.0.0/8 --requests-per-minute 60 --json")]
+      --network 10.0.0.0/8 --requests-per-minute 60 --json
+  stockade keys new --id agent --certificate spiffe://example.org/agent --scope chat:write")]
 pub(crate) struct NewArgs {
     /// The key's public id: a letter or digit, then up to 63 letters, digits, `.`, `_` or `-`
     #[arg(long)]
@@ -60,6 +61,11 @@ pub(crate) struct NewArgs {
     /// Custom metadata; repeat it
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     metadata: Vec<(String, String)>,
+    /// Create a key without a secret, for clients whose TLS certificate has this SPIFFE ID
+    ///
+    /// The server needs `server.tls.client_ca_file`.
+    #[arg(long, value_name = "SPIFFE_ID", conflicts_with_all = ["pepper_file", "prefix"])]
+    certificate: Option<SpiffeId>,
     #[command(flatten)]
     quotas: QuotaArgs,
     #[command(flatten)]
@@ -129,7 +135,10 @@ impl NewArgs {
         answers: Answers,
         now: Timestamp,
     ) -> Result<Outcome, CliError> {
-        let issued = self.secret.issue(id.clone())?;
+        let issued = match &self.certificate {
+            Some(certificate) => IssuedKey::certificate(certificate.clone()),
+            None => self.secret.issue(id.clone())?,
+        };
         let mut record = KeyRecord::new(id.clone(), issued.hash.clone())
             .scopes(answers.scopes)
             .networks(self.networks.iter().copied())
@@ -148,6 +157,9 @@ impl NewArgs {
             let duplicate = error.kind() == KeyStoreErrorKind::Duplicate;
             let failure = CliError::from(error);
             match duplicate {
+                true if self.certificate.is_some() => {
+                    failure.with_help("choose another id and certificate")
+                }
                 true => failure.with_help(format_args!(
                     "choose another id, or replace that key with `stockade keys rotate {id}`"
                 )),
@@ -159,7 +171,8 @@ impl NewArgs {
             output::warn("the key has no scopes");
             output::help("create keys with --scope, for example --scope chat:write,models:read");
         }
-        if record.expires.is_none() {
+        // A certificate expires by itself.
+        if record.expires.is_none() && self.certificate.is_none() {
             output::warn("the key never expires, even after a rotation");
             output::help(format_args!(
                 "stockade keys rotate {} --expires 90d",

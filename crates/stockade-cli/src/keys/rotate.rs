@@ -61,6 +61,13 @@ impl RotateArgs {
         let expires = expires.transpose()?;
         let store = location.open(IfMissing::Fail).await?;
         let old = store.find(&self.id).await?;
+        if old.hash.as_certificate().is_some() {
+            let id = &self.id;
+            return Err(CliError::failed(format_args!(
+                "the key {id} has a client certificate, and no secret to replace"
+            ))
+            .with_help("renew the certificate at its authority; the key accepts the new one"));
+        }
         if let (KeyState::Rotating(until), false) = (KeyState::new(&old, now), self.again) {
             let (id, until) = (&self.id, Rfc3339(until));
             return Err(CliError::failed(format_args!(

@@ -93,7 +93,10 @@ fn lines(record: &KeyRecord, now: Timestamp) -> Vec<(String, String)> {
     if let KeyState::Rotating(until) = state {
         add("old secret valid until", Some(time(until)));
     }
-    add("hash algorithm", Some(record.hash.algorithm().to_owned()));
+    match record.hash.as_certificate() {
+        Some(id) => add("certificate", Some(id.to_string())),
+        None => add("hash algorithm", Some(record.hash.algorithm().to_owned())),
+    }
     for (name, value) in &record.metadata {
         add(&escape(name), Some(escape(value)));
     }

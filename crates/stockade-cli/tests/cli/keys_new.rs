@@ -72,9 +72,92 @@ fn sets_every_field() {
         },
         "created_at": created, "expires_at": "2100-01-31T00:00:00Z", "revoked_at": null,
         "last_used_at": null, "previous_until": null, "algorithm": "sha256",
-        "metadata": {"team": "core"},
+        "certificate": null, "metadata": {"team": "core"},
     });
     assert_eq!(shown, expected);
+}
+
+const AGENT: &str = "spiffe://example.org/agent";
+
+#[test]
+fn a_key_with_a_certificate_has_no_secret() {
+    for store in ["k.yaml", "k.toml", "k.json", "sqlite:k.db"] {
+        let sandbox = Sandbox::new();
+        let on = |args: &str| sandbox.run(&format!("keys {args} --store {store}"));
+        let ok = |args: &str| sandbox.run_ok(&format!("keys {args} --store {store}"));
+        let new = format!("new --id agent --certificate {AGENT} --scope chat:write");
+        let output = ok(&format!("{new} --expires never --json"));
+        let json = output.json();
+        assert_eq!(json["key"], serde_json::Value::Null, "{store}");
+        assert_eq!(json["record"]["certificate"], AGENT);
+        assert_eq!(json["record"]["algorithm"], "certificate");
+        let entry = json["entry"].as_str().unwrap();
+        assert!(
+            entry.ends_with(&format!("certificate: {AGENT}\n")),
+            "{entry}"
+        );
+        assert!(!entry.contains("hash"), "{entry}");
+        assert!(output.stderr.contains("no secret"), "{}", output.stderr);
+        assert!(!output.stderr.contains("warning"), "{}", output.stderr);
+
+        let shown = ok("show agent").stdout;
+        assert!(shown.contains(AGENT) && !shown.contains("hash"), "{shown}");
+        assert_eq!(ok("list --json").json()[0]["certificate"], AGENT);
+        on(&format!("new --id other --certificate {AGENT}"))
+            .assert_failed(1, "choose another id and certificate");
+        on("rotate agent").assert_failed(1, "no secret to replace");
+        for text in [AGENT, "certificate:spiffe://example.org/agent"] {
+            let verified = sandbox.run_with(&format!("keys verify --store {store}"), text);
+            assert_eq!(verified.code, 1, "{store}: {text}");
+        }
+        ok("revoke agent --yes");
+        assert_eq!(ok("show agent --json").json()["state"], "revoked");
+    }
+}
+
+#[test]
+fn a_certificate_is_moved_between_stores() {
+    let sandbox = Sandbox::new();
+    sandbox.run_ok(&format!("keys new --id agent --certificate {AGENT}"));
+    let output = sandbox.run_ok("keys show agent");
+    assert!(output.stdout.contains(AGENT), "{}", output.stdout);
+    sandbox.run_ok("keys import keys.yaml --store sqlite:keys.db");
+    sandbox.run_ok("keys export --store sqlite:keys.db again.toml");
+    let record = |store: &str| {
+        let shown = sandbox.run_ok(&format!("keys show agent --json --store {store}"));
+        shown.json()
+    };
+    assert_eq!(record("again.toml"), record("keys.yaml"));
+    let shown = sandbox.run_ok("keys new --id b --certificate spiffe://d/b --scope x");
+    assert!(
+        shown.stdout.starts_with("Entry in keys.yaml"),
+        "{}",
+        shown.stdout
+    );
+}
+
+#[test]
+fn refuses_an_invalid_certificate() {
+    let sandbox = Sandbox::new();
+    for (flags, why) in [
+        (
+            "--certificate example.org/agent",
+            "spiffe://example.org/agent",
+        ),
+        ("--certificate spiffe://example.org", "has a path"),
+        (
+            "--certificate spiffe://d/a --pepper-file pepper",
+            "cannot be used with",
+        ),
+        (
+            "--certificate spiffe://d/a --prefix sk",
+            "cannot be used with",
+        ),
+    ] {
+        let output = sandbox.run(&format!("keys new --id a {flags}"));
+        output.assert_failed(2, why);
+    }
+    assert_ne!(sandbox.run("keys list").code, 0, "no key was made");
 }
 
 #[test]

@@ -13,10 +13,11 @@ use axum::{
     extract::{ConnectInfo, Request},
     routing::post,
 };
-use http::StatusCode;
+use http::{Method, StatusCode, request};
 use serde_json::{Value, json};
 use stockade::{Config, Environment, Fence, Format};
 use stockade_core::context::RequestContext;
+use stockade_key_auth::ClientCertificate;
 use tower::ServiceExt;
 
 use crate::sandbox::Sandbox;
@@ -72,12 +73,24 @@ impl Server {
         peer: &str,
         key: &str,
     ) -> impl Future<Output = (StatusCode, Value)> + use<> {
+        let request = Request::builder().header("authorization", format!("Bearer {key}"));
+        self.send(path, peer, request)
+    }
+
+    /// Sends a chat with the credential of a request.
+    fn send(
+        &self,
+        path: &str,
+        peer: &str,
+        request: request::Builder,
+    ) -> impl Future<Output = (StatusCode, Value)> + use<> {
         let chat = json!({
             "model": "m", "max_tokens": 500,
             "messages": [{"role": "user", "content": "hello"}],
         });
-        let request = Request::post(path)
-            .header("authorization", format!("Bearer {key}"))
+        let request = request
+            .method(Method::POST)
+            .uri(path)
             .header("content-type", "application/json")
             .extension(ConnectInfo(peer.parse::<SocketAddr>().unwrap()))
             .body(Body::from(chat.to_string()))
@@ -227,6 +240,18 @@ async fn a_server_supports_every_option_of_keys_new() {
                 assert_eq!(serve().await.status(&key).await, 200);
                 let without = Server::new(&sandbox, "").await;
                 assert_eq!(without.status(&key).await, 401);
+            }
+            "certificate" => {
+                let flags = "--certificate spiffe://example.org/agent --scope chat:write";
+                sandbox.run_ok(&format!("keys new --id probe {flags}"));
+                let server = serve().await;
+                let with = |id: &str| {
+                    let certificate = ClientCertificate::verified(id.parse().unwrap());
+                    server.send("/chat", OFFICE, Request::builder().extension(certificate))
+                };
+                let (status, seen) = with("spiffe://example.org/agent").await;
+                assert_eq!((status.as_u16(), &seen["id"]), (200, &json!("probe")));
+                assert_eq!(with("spiffe://example.org/other").await.0, 401);
             }
             "json" => {
                 let output = sandbox.run_ok("keys new --id plain --scope chat:write");
