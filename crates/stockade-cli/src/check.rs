@@ -61,6 +61,8 @@ struct Loaded {
     config: Config,
     listen: Option<SocketAddr>,
     tls: bool,
+    /// `None` if the file is not that of the server.
+    client_certificates: Option<bool>,
     /// Findings in the sections of the server.
     findings: Vec<Finding>,
     /// The memory that models in local directories need.
@@ -123,6 +125,7 @@ impl CheckArgs {
                 config,
                 listen: None,
                 tls: false,
+                client_certificates: None,
                 findings: Vec::new(),
                 memory: Vec::new(),
                 compatibility: Vec::new(),
@@ -136,6 +139,7 @@ impl CheckArgs {
             compatibility: systems(&file),
             listen: Some(file.server.listen),
             tls: file.server.tls.is_some(),
+            client_certificates: Some(file.verifies_clients()),
             config: file.fence,
         })
     }
@@ -145,6 +149,7 @@ impl CheckArgs {
         Ok(DeploymentFacts {
             listen: self.listen.or(loaded.listen),
             tls: self.tls || loaded.tls,
+            client_certificates: loaded.client_certificates,
             ..facts.map_err(refused)?
         })
     }

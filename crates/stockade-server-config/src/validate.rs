@@ -18,11 +18,18 @@ impl ServerFile {
         let facts = DeploymentFacts {
             listen: Some(self.server.listen),
             tls: self.server.tls.is_some(),
+            client_certificates: Some(self.verifies_clients()),
             ..DeploymentFacts::read(&self.fence).await?
         };
         let mut findings = self.findings();
         findings.extend(check(&self.fence, &facts));
         Ok(findings)
+    }
+
+    /// Whether the server requests and verifies certificates of clients.
+    pub fn verifies_clients(&self) -> bool {
+        let tls = self.server.tls.as_ref();
+        tls.is_some_and(|tls| tls.client_ca_file.is_some())
     }
 
     /// The findings in the sections of the server.

@@ -43,6 +43,7 @@ fn safe() -> DeploymentFacts {
     DeploymentFacts {
         listen: Some("0.0.0.0:8000".parse().unwrap()),
         tls: false,
+        client_certificates: None,
         key_file_mode: Some(0o100_600),
         pepper_file_mode: None,
         pepper_error: None,

@@ -69,6 +69,30 @@ fn tls_allows_a_public_address() {
 }
 
 #[test]
+fn certificates_require_a_server_that_verifies_them() {
+    let sandbox = safe();
+    let new = "keys new --id agent --certificate spiffe://example.org/agent --expires never";
+    sandbox.run_ok(new);
+    let output = sandbox.run("check");
+    assert_eq!(output.code, 1);
+    for part in [
+        "error: server.tls.client_ca_file: 1 key has a client certificate, which the server does not",
+        "  help: set server.tls.client_ca_file to the authorities of the clients: \"clients.pem\"",
+    ] {
+        assert!(output.stdout.contains(part), "{part}: {}", output.stdout);
+    }
+    // Another program may verify them.
+    sandbox.run_ok("check --strict --library");
+    for file in ["c.pem", "k.pem", "clients.pem"] {
+        sandbox.write(file, "");
+    }
+    let tls = "[server.tls]\ncertificate_file = \"c.pem\"\nkey_file = \"k.pem\"\n\
+               client_ca_file = \"clients.pem\"\n";
+    sandbox.write("stockade.toml", format!("{SAFE}{tls}"));
+    sandbox.run_ok("check");
+}
+
+#[test]
 fn warnings_fail_only_with_strict() {
     let sandbox = safe();
     sandbox.key("eternal", "--expires never");

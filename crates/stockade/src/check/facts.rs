@@ -14,6 +14,8 @@ pub struct DeploymentFacts {
     pub listen: Option<SocketAddr>,
     /// Whether the server terminates TLS itself.
     pub tls: bool,
+    /// Whether the server verifies certificates of clients; `None` if it is unknown.
+    pub client_certificates: Option<bool>,
     /// The permission bits of the key file, if there is one.
     pub key_file_mode: Option<u32>,
     /// The permission bits of the pepper file, if there is one.
@@ -30,7 +32,8 @@ pub struct DeploymentFacts {
 
 impl DeploymentFacts {
     /// Reads the keys and files that a configuration names, without watching or changing them. The
-    /// listener is not part of the configuration: set `listen` and `tls` of the result.
+    /// listener is not part of the configuration: set `listen`, `tls` and
+    /// `client_certificates` of the result.
     ///
     /// # Errors
     /// When the keys or the deny-list cannot be read; a server does not start without them.
@@ -39,6 +42,7 @@ impl DeploymentFacts {
         Ok(Self {
             listen: None,
             tls: false,
+            client_certificates: None,
             key_file_mode: config.auth.keys_file.as_deref().and_then(mode),
             pepper_file_mode: config.auth.pepper_file.as_deref().and_then(mode),
             pepper_error: pepper.map(|error| config.locate(error).into()),

@@ -79,7 +79,7 @@ pub(crate) fn missing_settings(
     missing.map(|(_, setting)| setting)
 }
 
-/// Reports missing settings and a pepper file that other users can read.
+/// Reports missing settings, certificates without a server that verifies them, and a pepper file that other users can read.
 pub(super) fn check(config: &Config, facts: &DeploymentFacts, findings: &mut Findings<'_>) {
     // Loading the keys refuses duplicates.
     if let Ok(keys) = KeySet::new(facts.keys.iter().cloned()) {
@@ -87,6 +87,7 @@ pub(super) fn check(config: &Config, facts: &DeploymentFacts, findings: &mut Fin
             let remedy = Remedy::text(missing.help).set(missing.setting, missing.value);
             findings.error(missing.setting, missing.reason(), remedy);
         }
+        certificates(keys.requirements().certificates, facts, findings);
     }
     let file = config.auth.pepper_file.as_deref();
     let chmod = file.map(|file| format!("chmod 600 {}", file.display()));
@@ -98,6 +99,25 @@ pub(super) fn check(config: &Config, facts: &DeploymentFacts, findings: &mut Fin
             Remedy::text(&chmod).run(&chmod),
         );
     }
+}
+
+/// Reports keys whose clients cannot authenticate, because the server asks for no certificate.
+fn certificates(count: usize, facts: &DeploymentFacts, findings: &mut Findings<'_>) {
+    if count == 0 || facts.client_certificates != Some(false) {
+        return;
+    }
+    let keys = match count {
+        1 => "1 key has".to_owned(),
+        _ => format!("{count} keys have"),
+    };
+    findings.error(
+        "server.tls.client_ca_file",
+        format!("{keys} a client certificate, which the server does not request"),
+        Remedy::text(
+            "set server.tls.client_ca_file to the authorities of the clients: \"clients.pem\"; \
+             behind a proxy that terminates TLS, use keys with a secret",
+        ),
+    );
 }
 
 #[cfg(test)]
@@ -147,6 +167,33 @@ mod tests {
         let settled = "auth.pepper_file = \"pepper\"\nrate_limit.by_key = \"60/minute\"\n\
                        token_budget.by_key = \"100000/minute\"\nconcurrency.per_key = 8\n";
         assert_eq!(found(settled), [""; 0]);
+    }
+
+    #[test]
+    fn reports_certificates_that_no_server_verifies() {
+        let config = Config::parse("[auth]\n", Format::Toml, &Environment::default()).unwrap();
+        let certificate = |id: &str| {
+            let spiffe_id = format!("spiffe://example.org/{id}").parse().unwrap();
+            KeyRecord::new(id.parse().unwrap(), KeyHash::certificate(spiffe_id))
+        };
+        let mut facts = DeploymentFacts {
+            keys: vec![certificate("a"), certificate("b")],
+            ..DeploymentFacts::default()
+        };
+        for (verified, count) in [(Some(false), 1), (Some(true), 0), (None, 0)] {
+            facts.client_certificates = verified;
+            let mut findings = Findings::none(&config);
+            check(&config, &facts, &mut findings);
+            assert_eq!(findings.found.len(), count, "{verified:?}");
+            for finding in findings.found {
+                assert_eq!(finding.setting, "server.tls.client_ca_file");
+                assert!(
+                    finding
+                        .reason
+                        .starts_with("2 keys have a client certificate")
+                );
+            }
+        }
     }
 
     // FP06

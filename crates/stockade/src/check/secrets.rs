@@ -59,7 +59,12 @@ pub(super) fn keys(config: &Config, facts: &DeploymentFacts, findings: &mut Find
         }
     }
     let alive = || facts.keys.iter().filter(|key| key.revoked.is_none());
-    let eternal: Vec<_> = alive().filter(|key| key.expires.is_none()).collect();
+    // A certificate expires by itself.
+    let is_secret = |key: &&KeyRecord| key.hash.as_certificate().is_none();
+    let eternal = alive()
+        .filter(|key| key.expires.is_none())
+        .filter(is_secret);
+    let eternal: Vec<_> = eternal.collect();
     if !eternal.is_empty() {
         let expire =
             |key: &&KeyRecord| format!("stockade keys rotate {}{store} --expires 90d", key.id);
