@@ -7,11 +7,13 @@ use stockade_server_config::CertificateValidity;
 use tokio_rustls::TlsAcceptor;
 
 mod client_auth;
+mod client_identity;
 mod expiry;
 mod identity;
 mod trust;
 mod watched;
 
+pub(crate) use client_identity::client_certificate;
 pub(crate) use expiry::{NOT_AFTER, warn as warn_of_expiry};
 pub(crate) use identity::Identity;
 pub(crate) use trust::{trust_certificate, trust_public_roots, trust_roots};

@@ -14,6 +14,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use stockade_core::client::PeerAddr;
+use stockade_key_auth::ClientCertificate;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::watch,
@@ -68,11 +69,39 @@ pub(super) struct ConnectionLimits {
     pub(super) shutdown_grace: Duration,
 }
 
+/// The other end of a connection.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    pub(super) address: SocketAddr,
+    /// What the handshake has verified.
+    pub(super) certificate: Option<ClientCertificate>,
+}
+
+impl From<SocketAddr> for Peer {
+    fn from(address: SocketAddr) -> Self {
+        Self {
+            address,
+            certificate: None,
+        }
+    }
+}
+
+impl Peer {
+    /// Adds the peer to the extensions of a request, where guards read it.
+    fn identify<B>(&self, request: &mut Request<B>) {
+        let extensions = request.extensions_mut();
+        extensions.insert(PeerAddr::from(self.address));
+        if let Some(certificate) = &self.certificate {
+            extensions.insert(certificate.clone());
+        }
+    }
+}
+
 /// Serves a connection until its client disconnects, or until the server shuts down and the
 /// requests in flight have completed.
 pub(super) async fn serve<S>(
     stream: S,
-    peer: SocketAddr,
+    peer: Peer,
     router: Router,
     limits: ConnectionLimits,
     pressure: Pressure,
@@ -86,7 +115,7 @@ pub(super) async fn serve<S>(
         let guard = requests.start_request();
         let close_after = requests_upgrade(&request);
         let (mut request, unread) = unread_body::track(request);
-        request.extensions_mut().insert(PeerAddr::from(peer));
+        peer.identify(&mut request);
         let response = router.clone().oneshot(request);
         async move {
             let mut response = response.await?;

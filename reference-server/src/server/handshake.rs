@@ -1,23 +1,22 @@
 //! The TLS handshake, which precedes HTTP.
 
-use std::net::SocketAddr;
-
 use axum::Router;
 use tokio::{net::TcpStream, sync::watch, time};
 use tokio_rustls::TlsAcceptor;
 
 use super::{
     ShutdownSignal,
-    connection::{self, ConnectionLimits},
+    connection::{self, ConnectionLimits, Peer},
     pressure::Pressure,
     shutdown::requested,
 };
+use crate::tls::client_certificate;
 
 /// Completes the handshake within the timeout for request heads, then serves the connection.
 pub(super) async fn serve(
     tls: TlsAcceptor,
     stream: TcpStream,
-    peer: SocketAddr,
+    peer: Peer,
     router: Router,
     limits: ConnectionLimits,
     pressure: Pressure,
@@ -39,6 +38,11 @@ pub(super) async fn serve(
         },
         // No request is in flight yet.
         () = requested(&mut shutdown, ShutdownSignal::Graceful) => return,
+    };
+    let certificate = client_certificate(stream.get_ref().1);
+    let peer = Peer {
+        certificate,
+        ..peer
     };
     connection::serve(stream, peer, router, limits, pressure, shutdown).await;
 }

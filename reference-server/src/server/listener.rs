@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     ShutdownReport, ShutdownSignal,
     addresses::Addresses,
-    connection::{self, ConnectionLimits},
+    connection::{self, ConnectionLimits, Peer},
     handshake,
     pressure::Pressure,
     shutdown::requested,
@@ -100,7 +100,7 @@ impl Listener {
         // Streamed tokens are small and must be sent immediately.
         stream.set_nodelay(true)?;
         let (router, limits, shutdown) = (self.router.clone(), self.limits, shutdown.clone());
-        let pressure = self.pressure.clone();
+        let (peer, pressure) = (Peer::from(peer), self.pressure.clone());
         match &self.tls {
             Some(tls) => {
                 let tls = tls.acceptor();

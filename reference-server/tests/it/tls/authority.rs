@@ -9,8 +9,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs, pki_types::CertificateDer};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType,
+};
+use rustls::{
+    ClientConfig, RootCertStore, SupportedProtocolVersion,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, PrivateKeyDer},
+};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -98,11 +104,22 @@ impl Authority {
 
     /// A new client certificate with its key.
     pub(super) fn client_identity(&self) -> reqwest::Identity {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(["client.example".to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        self.client_identity_with(vec![SanType::DnsName("client.example".try_into().unwrap())])
+    }
+
+    /// The same with these names.
+    pub(super) fn client_identity_with(&self, names: Vec<SanType>) -> reqwest::Identity {
+        let (certificate, key) = self.client_certificate(names);
         let pem = certificate.pem() + &key.serialize_pem();
         reqwest::Identity::from_pem(pem.as_bytes()).unwrap()
+    }
+
+    fn client_certificate(&self, names: Vec<SanType>) -> (Certificate, KeyPair) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = names;
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        (certificate, key)
     }
 
     /// A client that trusts only this authority.
@@ -114,14 +131,35 @@ impl Authority {
 
     /// A TLS configuration that trusts only this authority, with session resumption.
     pub(super) fn connections(&self) -> Arc<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.certificate.der().clone()).unwrap();
         let config = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_root_certificates(roots)
+            .with_root_certificates(self.root_store())
             .with_no_client_auth();
         Arc::new(config)
+    }
+
+    /// The same with this version, and with a new client certificate that has these names.
+    pub(super) fn connections_with(
+        &self,
+        version: &'static SupportedProtocolVersion,
+        names: Vec<SanType>,
+    ) -> Arc<ClientConfig> {
+        let (certificate, key) = self.client_certificate(names);
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let config = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_root_certificates(self.root_store())
+            .with_client_auth_cert(vec![certificate.der().clone()], key)
+            .unwrap();
+        Arc::new(config)
+    }
+
+    fn root_store(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate.der().clone()).unwrap();
+        roots
     }
 }
 
