@@ -31,13 +31,13 @@ export function keySelection({ filters, onDone }) {
         show();
     }
 
-    /** All active keys that the list finds, not only those of its first page. */
+    /** All active keys with a secret that the list finds, not only those of its first page. */
     async function selectAll() {
         const found = [];
         let cursor = null;
         do {
             const page = await get(`/keys${query({ ...filters(), state: "active", cursor, limit: 500 })}`);
-            found.push(...page.data);
+            found.push(...page.data.filter((key) => !key.certificate));
             cursor = page.next_cursor;
         } while (cursor);
         set(found);
@@ -51,9 +51,9 @@ export function keySelection({ filters, onDone }) {
         }),
     );
 
-    /** The check box of a key; other keys than active ones cannot be rotated. */
+    /** The check box of a key; only active keys with a secret can be rotated. */
     function box(key) {
-        const node = h("input", { type: "checkbox", class: "select", "aria-label": t.select(key.name || key.id), disabled: key.state !== "active", checked: chosen.has(key.id) });
+        const node = h("input", { type: "checkbox", class: "select", "aria-label": t.select(key.name || key.id), disabled: key.state !== "active" || Boolean(key.certificate), checked: chosen.has(key.id) });
         node.addEventListener("change", () => {
             if (node.checked) chosen.set(key.id, key);
             else chosen.delete(key.id);

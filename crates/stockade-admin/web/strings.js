@@ -212,6 +212,7 @@ export const text = {
         weekLabel: (total) => `${plural(total, "request", "requests")} in the last 7 days`,
         once: "Copy the secret now.",
         onceHint: "It is not stored and cannot be shown again.",
+        certificate: "Client certificate",
         secret: "Secret",
         secretOf: (name) => `The secret of ${name}:`,
         tryIt: "Try it in the playground",

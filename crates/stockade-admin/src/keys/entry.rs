@@ -39,6 +39,8 @@ pub(crate) struct KeyView {
     #[schema(value_type = std::collections::BTreeMap<String, u32>)]
     quotas: QuotaFields,
     state: KeyState,
+    /// The SPIFFE ID of the clients' certificate, for a key that has no secret.
+    certificate: Option<String>,
     created_at: Option<String>,
     expires_at: Option<String>,
     revoked_at: Option<String>,
@@ -88,6 +90,7 @@ impl KeyEntry {
             networks: record.networks.iter().map(ToString::to_string).collect(),
             quotas: record.quotas.into(),
             state: self.state(now),
+            certificate: record.hash.as_certificate().map(ToString::to_string),
             created_at: time(record.created),
             expires_at: time(record.expires),
             revoked_at: time(record.revoked),

@@ -1,7 +1,10 @@
 //! The export, and the description of the API.
 
+use std::sync::Arc;
+
 use http::Method;
 use serde_json::{Value, json};
+use stockade_key_auth::{KeyHash, KeyRecord, MemoryKeyStore};
 
 use super::{
     keys::create,
@@ -141,6 +144,27 @@ async fn imported_keys_have_new_secrets() {
         .send_as("weak", weak, Method::POST, "/admin/v1/import", Some(export))
         .await;
     answer.assert_error(403, "PERMISSION_DENIED", None);
+}
+
+#[tokio::test]
+async fn imported_certificates_have_no_secret() {
+    const AGENT: &str = "spiffe://example.org/agent";
+    let keys = Arc::new(MemoryKeyStore::new());
+    let agent = KeyHash::certificate(AGENT.parse().unwrap());
+    let agent = KeyRecord::new("agent".parse().unwrap(), agent);
+    keys.insert(agent).unwrap();
+    let (from, to) = (App::with(keys).await, App::new().await);
+    let mut export = from.get("/admin/v1/export").await;
+    let done = to.post("/admin/v1/import", export.clone()).await.json();
+    assert_eq!(done["keys"]["created"], json!(["agent"]));
+    assert_eq!(done["keys"]["secrets"], json!({}));
+    let imported = to.get("/admin/v1/keys/agent").await;
+    assert_eq!(imported["certificate"], AGENT);
+
+    export["keys"][0]["id"] = json!("other");
+    export["keys"][0]["certificate"] = json!("example.org");
+    let answer = to.post("/admin/v1/import", export).await;
+    answer.assert_error(400, "VALIDATION_ERROR", Some("keys[0].certificate"));
 }
 
 #[tokio::test]

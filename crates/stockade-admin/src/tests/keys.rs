@@ -7,7 +7,7 @@ use http::{
     header::{CACHE_CONTROL, ETAG},
 };
 use serde_json::{Value, json};
-use stockade_key_auth::KeyStore as _;
+use stockade_key_auth::{KeyHash, KeyRecord, KeyStore as _, MemoryKeyStore};
 use stockade_sqlx::SqlKeyStore;
 
 use super::support::{App, texts};
@@ -69,6 +69,28 @@ async fn creates_rotates_and_revokes_a_key() {
     assert_eq!(revoked["state"], "revoked");
     let again = app.post("/admin/v1/keys/team-core/rotate", json!({})).await;
     again.assert_error(409, "CONFLICT", None);
+}
+
+#[tokio::test]
+async fn shows_a_certificate_and_refuses_to_rotate_it() {
+    const AGENT: &str = "spiffe://example.org/agent";
+    let keys = Arc::new(MemoryKeyStore::new());
+    let agent = KeyHash::certificate(AGENT.parse().unwrap());
+    let agent = KeyRecord::new("agent".parse().unwrap(), agent);
+    keys.insert(agent).unwrap();
+    let app = App::with(keys).await;
+    create(&app, "with-secret").await;
+    let listed = app.get("/admin/v1/keys").await;
+    assert_eq!(listed["data"][0]["certificate"], AGENT);
+    assert_eq!(listed["data"][1]["certificate"], Value::Null);
+    let one = app.get("/admin/v1/keys/agent").await;
+    assert_eq!(one["certificate"], AGENT);
+
+    let rotated = app.post("/admin/v1/keys/agent/rotate", json!({})).await;
+    rotated.assert_error(409, "CONFLICT", None);
+    assert!(rotated.text.contains("no secret"), "{}", rotated.text);
+    let revoked = app.post("/admin/v1/keys/agent/revoke", json!({})).await;
+    assert_eq!(revoked.json()["state"], "revoked");
 }
 
 // M09

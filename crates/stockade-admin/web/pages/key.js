@@ -32,7 +32,7 @@ function actions(key, etag, reopen) {
         can("audit:read") && linkButton(t.audit, link("audit", { user: key.id }), { kind: "plain", image: "audit" }),
         can("bans:write") && active && button(t.ban, { kind: "plain", image: "bans", onclick: () => banClient(`key:${key.id}`, reopen) }),
         write && active && button(text.edit, { onclick: () => editKey(key, etag, reopen) }),
-        write && active && button(t.rotate, { image: "reload", onclick: () => rotateKey(key, reopen) }),
+        write && active && !key.certificate && button(t.rotate, { image: "reload", onclick: () => rotateKey(key, reopen) }),
         write && key.state !== "revoked" && button(t.revoke, { kind: "danger", onclick: () => revokeKey(key, reopen) }),
     ].filter(Boolean);
 }
@@ -42,6 +42,7 @@ function factsCard(key) {
         { title: t.facts },
         facts([
             [t.state, keyBadge(key)],
+            key.certificate && [t.certificate, key.certificate],
             [t.owner, key.owner ?? absent()],
             [t.team, key.team ?? absent()],
             [t.scopes, tags(key.scopes)],

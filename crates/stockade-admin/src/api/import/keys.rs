@@ -1,15 +1,16 @@
-//! Imports keys. An export has no secrets, so each key gets a new one.
+//! Imports keys. An export has no secrets, so each key gets a new one, unless clients present a
+//! certificate.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use stockade_key_auth::{GeneratedKey, KeyRecord, QuotaFields};
+use stockade_key_auth::{GeneratedKey, KeyHash, KeyRecord, QuotaFields, SpiffeId};
 use utoipa::ToSchema;
 
 use crate::{
     actor::Actor,
     api::keys::{NewKey, changed, directory},
-    error::{ApiResult, ErrorBody},
+    error::{ApiError, ApiResult, ErrorBody},
     keys::KeyState,
     state::AdminState,
     time,
@@ -29,6 +30,7 @@ pub(super) struct KeyImport {
     #[schema(value_type = Option<BTreeMap<String, u32>>)]
     quotas: Option<QuotaFields>,
     state: Option<KeyState>,
+    certificate: Option<String>,
     expires_at: Option<String>,
     #[serde(default)]
     metadata: BTreeMap<String, String>,
@@ -43,7 +45,8 @@ pub(super) struct KeysReport {
     /// These are not created.
     revoked: Vec<String>,
     expired: Vec<String>,
-    /// The new secrets of the created keys, which are returned once.
+    /// The new secrets of the created keys, which are returned once. Keys with a certificate have
+    /// none.
     secrets: BTreeMap<String, String>,
     /// The errors of the key store.
     failed: BTreeMap<String, ErrorBody>,
@@ -71,7 +74,7 @@ pub(super) async fn generate(
             Some(KeyState::Revoked) => &mut report.revoked,
             _ if import.is_expired(now) => &mut report.expired,
             _ => {
-                let key = NewKey::from(import).generate();
+                let key = import.generate();
                 generated.push(key.map_err(|error| error.within(&format!("keys[{at}]")))?);
                 seen.insert(id.clone());
                 &mut report.created
@@ -91,7 +94,16 @@ pub(super) async fn create(
 ) -> ApiResult<()> {
     for (key, record) in generated {
         let id = key.id().to_string();
+        let has_certificate = record.hash.as_certificate().is_some();
         match directory(state)?.create(record).await {
+            Ok(_) if has_certificate => {
+                changed(
+                    state,
+                    actor,
+                    key.id(),
+                    "imported with its certificate".into(),
+                );
+            }
             Ok(_) => {
                 changed(state, actor, key.id(), "imported with a new secret".into());
                 report.secrets.insert(id, key.expose().to_owned());
@@ -106,6 +118,18 @@ pub(super) async fn create(
 }
 
 impl KeyImport {
+    /// The record, and its new secret; of no use if the record has a certificate.
+    fn generate(mut self) -> ApiResult<(GeneratedKey, KeyRecord)> {
+        let certificate = self.certificate.take();
+        let (key, mut record) = NewKey::from(self).generate()?;
+        if let Some(text) = certificate {
+            let id = text.parse::<SpiffeId>();
+            let id = id.map_err(|error| ApiError::invalid("certificate", error.to_string()))?;
+            record.hash = KeyHash::certificate(id);
+        }
+        Ok((key, record))
+    }
+
     fn is_expired(&self, now: i64) -> bool {
         let expires = self.expires_at.as_deref().and_then(time::parse);
         expires.is_some_and(|at| at <= now)
