@@ -20,7 +20,13 @@ const PORT: u16 = 3000;
 /// within two seconds.
 const DEADLINE: Duration = Duration::from_secs(15);
 /// Commands that are repeated until then. Others may change a file.
-const REPEATED: [&str; 3] = ["curl ", "tail ", "stockade audit "];
+const REPEATED: [&str; 5] = [
+    "curl ",
+    "grep ",
+    "tail ",
+    "stockade audit ",
+    "stockade bans list ",
+];
 /// The time between two attempts.
 const INTERVAL: Duration = Duration::from_millis(50);
 
