@@ -145,12 +145,15 @@ impl Link {
         });
         if ended {
             tracing::warn!(%error, "closed the connection to Redis after an error");
-            let to = error
-                .redirect_node()
-                .and_then(|(to, _slot)| host_and_port(to));
-            *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = to;
+            *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = redirect(error);
         }
     }
+}
+
+/// The server that a cluster redirects to.
+fn redirect(error: &RedisError) -> Option<(String, u16)> {
+    let (to, _slot) = error.redirect_node()?;
+    host_and_port(to)
 }
 
 /// Parses `192.0.2.1:6379`, `2001:db8::1:6379`.

@@ -290,8 +290,8 @@ async fn a_cluster_keeps_all_keys_in_one_slot() {
     assert_eq!(passed, 20);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn follows_the_slot_to_another_server_of_the_cluster() {
+/// Two servers of a cluster, the second one with only the slot of the namespace `chat`.
+async fn slot_on_the_second() -> [Server; 2] {
     let nodes = [(); 2].map(|()| Server::start_with(&["--cluster-enabled", "yes"]));
     let slot: u32 = nodes[0].run(&["CLUSTER", "KEYSLOT", "stockade:{chat}:limit"]);
     let ours = slot.to_string();
@@ -305,14 +305,34 @@ async fn follows_the_slot_to_another_server_of_the_cluster() {
     nodes[0].run::<()>(&["CLUSTER", "MEET", "127.0.0.1", &port]);
     is_up(&nodes[0]).await;
     is_up(&nodes[1]).await;
+    nodes
+}
 
+/// A connection with the namespace `chat`.
+fn connect_to_chat(server: &Server) -> Redis {
     let namespace: Namespace = "chat".parse().unwrap();
-    let config = RedisConfig::new(&nodes[0].url())
+    let config = RedisConfig::new(&server.url())
         .unwrap()
         .namespace(namespace);
-    let redis = Redis::connect(config).unwrap();
+    Redis::connect(config).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn follows_the_slot_to_another_server_of_the_cluster() {
+    let nodes = slot_on_the_second().await;
+    let redis = connect_to_chat(&nodes[0]);
     Policies::new(&redis).are_not_needed().await;
     assert_eq!(passed(&redis).await, 20);
     let keys: Vec<String> = nodes[1].run(&["KEYS", "stockade:{chat}:limit:limit/*"]);
     assert_eq!(keys.len(), 1);
+}
+
+#[tokio::test]
+async fn the_first_call_reaches_the_server_with_the_slot() {
+    let nodes = slot_on_the_second().await;
+    let redis = connect_to_chat(&nodes[0]);
+    redis.connected().await;
+    let store = RedisLimits::new(&redis);
+    let request = [OwnedBucket::new("ip", "a", QUOTA, 1)];
+    assert!(take(&store, &request).await.unwrap().is_allowed());
 }

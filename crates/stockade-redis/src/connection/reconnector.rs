@@ -6,18 +6,24 @@ use std::{
     time::Duration,
 };
 
-use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, RedisError};
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, RedisError,
+    ServerErrorKind, Value,
+};
 use tokio::{
     sync::watch,
     time::{Instant, sleep},
 };
 
-use super::{Link, Live};
-use crate::{RedisConfig, RedisConfigError};
+use super::{Link, Live, redirect};
+use crate::{Namespace, RedisConfig, RedisConfigError, error::CallError};
 
 /// The first pause between attempts; it doubles with each one.
 const MIN_PAUSE: Duration = Duration::from_millis(50);
 const MAX_PAUSE: Duration = Duration::from_secs(2);
+/// The highest number of redirects in one attempt: while a cluster changes, they can form a
+/// loop.
+const MAX_REDIRECTS: usize = 3;
 
 /// The task that keeps a connection open.
 ///
@@ -26,6 +32,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(2);
 pub(super) struct Reconnector {
     server: ConnectionInfo,
     config: AsyncConnectionConfig,
+    namespace: Namespace,
     link: Arc<Link>,
 }
 
@@ -34,6 +41,7 @@ impl Reconnector {
         let timeouts = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(config.connect_timeout))
             .set_response_timeout(Some(config.response_timeout));
+        let namespace = config.namespace.clone();
         let server = config.into_server()?;
         if matches!(server.addr(), ConnectionAddr::TcpTls { .. }) {
             // Only the first call has an effect; a provider chosen by the application is fine.
@@ -46,6 +54,7 @@ impl Reconnector {
         let reconnector = Self {
             server,
             config: timeouts,
+            namespace,
             link: Arc::clone(&link),
         };
         Ok((reconnector, link))
@@ -84,25 +93,43 @@ impl Reconnector {
         }
     }
 
+    /// Connects to the server of the namespace's slot: otherwise, the first calls would fail in
+    /// a cluster.
     async fn open(&self, number: u64) -> Result<Live, RedisError> {
-        let moved = self
+        let mut moved = self
             .link
             .moved
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        let server = match moved {
-            Some(to) => self
-                .server
-                .clone()
-                .set_addr(with_host(self.server.addr(), to)),
-            None => self.server.clone(),
-        };
-        let connection = Client::open(server)?
-            .get_multiplexed_async_connection_with_config(&self.config)
-            .await?;
-        Ok(Live { connection, number })
+        let mut redirects = 0..MAX_REDIRECTS;
+        loop {
+            let server = match moved {
+                Some(to) => self
+                    .server
+                    .clone()
+                    .set_addr(with_host(self.server.addr(), to)),
+                None => self.server.clone(),
+            };
+            let mut connection = Client::open(server)?
+                .get_multiplexed_async_connection_with_config(&self.config)
+                .await?;
+            let mut probe = redis::cmd("GET");
+            probe.arg(self.namespace.key("slot"));
+            match probe.query_async::<Value>(&mut connection).await {
+                Err(error) if is_moved(&error) && redirects.next().is_some() => {
+                    moved = redirect(&error);
+                }
+                Err(error) if CallError::ends_connection(&error) => return Err(error),
+                // Calls report other errors.
+                _ => return Ok(Live { connection, number }),
+            }
+        }
     }
+}
+
+fn is_moved(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::Moved)
 }
 
 /// The same address with another host and port.
