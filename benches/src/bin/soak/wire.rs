@@ -40,6 +40,8 @@ pub(crate) async fn connect(server: SocketAddr, number: u32) -> io::Result<TcpSt
     let from = Ipv4Addr::new(127, 1, third, fourth.max(1));
     let socket = TcpSocket::new_v4()?;
     socket.bind((from, 0).into())?;
+    // Otherwise, the kernel would hold a whole response for a client that does not read.
+    socket.set_recv_buffer_size(4_096)?;
     let stream = socket.connect(server).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
