@@ -20,6 +20,7 @@ mod pressure;
 mod prometheus;
 mod response_body;
 mod shutdown;
+mod socket;
 mod sources;
 mod unread_body;
 mod workers;

@@ -19,6 +19,7 @@ use super::{
     handshake,
     pressure::Pressure,
     shutdown::requested,
+    socket,
     workers::Workers,
 };
 use crate::tls::SharedTls;
@@ -97,8 +98,7 @@ impl Listener {
         if let Some(None) = guard {
             return Ok(());
         }
-        // Streamed tokens are small and must be sent immediately.
-        stream.set_nodelay(true)?;
+        socket::prepare(&stream)?;
         let (router, limits, shutdown) = (self.router.clone(), self.limits, shutdown.clone());
         let (peer, pressure) = (Peer::from(peer), self.pressure.clone());
         match &self.tls {
