@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt};
 use stockade_audit::{AuditLog, EventKind, SecurityEvent, log_files};
 
 use crate::{
-    audit_logs::{SECRET, TIMEOUT, event, journal, key, sealed},
+    audit_logs::{SECRET, TIMEOUT, TWO_KEYS, event, journal, key, sealed, sealed_with_two_keys},
     sandbox::Sandbox,
 };
 
@@ -153,23 +153,13 @@ fn finds_bans_and_addresses() {
 
 #[test]
 fn signs_with_the_key_in_use() {
-    let sandbox = Sandbox::new();
-    let (old, new) = (SECRET, "fedcba9876543210fedcba9876543210");
-    sandbox.write("old.key", old);
-    sandbox.write("new.key", new);
-    let journal = journal(&sandbox, key("2025", old));
-    let log = AuditLog::new(journal.clone());
-    event(&log, "a");
-    journal.rotate_key(key("2026", new));
-    event(&log, "b");
-    drop((log, journal));
-    let keys = "--key-file old.key --key-id 2025 --key-file new.key --key-id 2026";
+    let sandbox = sealed_with_two_keys();
     sandbox.run_ok(&format!(
-        "audit forget audit.log {keys} --yes --include-current --user a --user b"
+        "audit forget audit.log {TWO_KEYS} --yes --include-current --user a --user b"
     ));
     let text = text(&sandbox);
     assert_eq!(text.matches("\"proof_key\":\"2026\"").count(), 2, "{text}");
-    sandbox.run_ok(&format!("audit verify audit.log {keys}"));
+    sandbox.run_ok(&format!("audit verify audit.log {TWO_KEYS}"));
 }
 
 #[test]

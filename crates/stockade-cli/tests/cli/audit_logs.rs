@@ -44,6 +44,26 @@ pub(crate) fn sealed() -> Sandbox {
     sandbox
 }
 
+/// The keys of [`sealed_with_two_keys`].
+pub(crate) const TWO_KEYS: &str =
+    "--key-file old.key --key-id 2025 --key-file new.key --key-id 2026";
+
+/// A log of an event `a`, a change of its key, and events `b` and `c`.
+pub(crate) fn sealed_with_two_keys() -> Sandbox {
+    let sandbox = Sandbox::new();
+    let (old, new) = (SECRET, "fedcba9876543210fedcba9876543210");
+    sandbox.write("old.key", old);
+    sandbox.write("new.key", new);
+    let journal = journal(&sandbox, key("2025", old));
+    let log = AuditLog::new(journal.clone());
+    event(&log, "a");
+    journal.rotate_key(key("2026", new));
+    event(&log, "b");
+    event(&log, "c");
+    drop((log, journal));
+    sandbox
+}
+
 /// A record of a request.
 pub(crate) fn request(second: u32, fields: &str) -> String {
     format!(

@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use stockade_audit::{AuditLog, log_files};
+use stockade_audit::log_files;
 
 use crate::{
-    audit_logs::{SECRET, event, journal, key, sealed},
+    audit_logs::{SECRET, TWO_KEYS, sealed, sealed_with_two_keys},
     sandbox::{CommandOutput, Sandbox},
 };
 
@@ -89,20 +89,8 @@ fn detects_removed_lines_files_and_heads() {
 
 #[test]
 fn verifies_across_a_key_change_with_both_keys() {
-    let sandbox = Sandbox::new();
-    let (old, new) = (SECRET, "fedcba9876543210fedcba9876543210");
-    sandbox.write("old.key", old);
-    sandbox.write("new.key", new);
-    let journal = journal(&sandbox, key("2025", old));
-    let log = AuditLog::new(journal.clone());
-    event(&log, "a");
-    journal.rotate_key(key("2026", new));
-    event(&log, "b");
-    event(&log, "c");
-    drop((log, journal));
-
-    let both = "--key-file old.key --key-id 2025 --key-file new.key --key-id 2026";
-    let output = sandbox.run_ok(&format!("audit verify audit.log {both}"));
+    let sandbox = sealed_with_two_keys();
+    let output = sandbox.run_ok(&format!("audit verify audit.log {TWO_KEYS}"));
     assert!(output.stdout.contains("1 key change"), "{}", output.stdout);
     let output = sandbox.run("audit verify audit.log --key-file new.key --key-id 2026");
     assert_eq!(output.code, 1);
