@@ -152,10 +152,11 @@ impl ForgetArgs {
         };
         let files = log_files(&self.log).map_err(|error| log::unreadable(&self.log, &error))?;
         for file in files {
+            let is_current = file == self.log;
             // `log_files` returns `./app.log.…` for `app.log`.
             let file = file.strip_prefix(".").map_or(file.clone(), Path::to_owned);
             let records = count(&file, &self.subject)?;
-            if file == self.log && !self.include_current {
+            if is_current && !self.include_current {
                 report.remaining = records;
             } else if records > 0 {
                 report.forgotten += records;

@@ -79,6 +79,8 @@ fn replaces_records_of_rotated_files_and_keeps_the_log_verifiable() {
 #[test]
 fn the_current_file_is_changed_on_request_only() {
     let sandbox = sealed();
+    let by_path = "audit forget ./audit.log --key-file audit.key --yes --user key-19";
+    assert_eq!(sandbox.run(by_path).code, 1);
     let output = sandbox.run(&format!("{FORGET} --user key-19"));
     assert_eq!(output.code, 1, "{}", output.combined());
     assert!(
