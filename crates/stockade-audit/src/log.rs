@@ -55,9 +55,9 @@ impl AuditLog {
         self
     }
 
-    /// Adds a journal that receives a copy of every record, in addition to earlier ones, such as a database in addition to
-    /// a file. A slow or failing sink does not delay the other journals, but the
-    /// [`Overflow`](crate::Overflow) of this journal applies to all requests, too.
+    /// Adds a journal that receives a copy of every record, such as a database next to a file. It
+    /// may be called several times. A slow or failing sink does not delay the other journals, but
+    /// the [`Overflow`](crate::Overflow) of this journal applies to all requests, too.
     pub fn copy(mut self, journal: Journal) -> Self {
         self.copies.push(journal);
         self
