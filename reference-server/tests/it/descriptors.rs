@@ -27,13 +27,8 @@ async fn status(stream: &mut TcpStream) -> u16 {
 // FA04
 #[tokio::test]
 async fn reserves_descriptors_for_a_revocation() {
-    let lines = "[server]
-max_connections = 4096
-max_connections_per_address = 4096
-\
-                 header_timeout_secs = 60
-dangerous_allow_debugging = true
-";
+    let lines = "[server]\nmax_connections = 4096\nmax_connections_per_address = 4096\n\
+                 header_timeout_secs = 60\ndangerous_allow_debugging = true\n";
     let server = ServerProcess::start_after(&format!("ulimit -n {FEW}"), lines);
     let lowered = server.startup_log("too low for server.max_connections");
     assert_eq!(lowered["lowered_to"], FEW - 64);

@@ -50,9 +50,7 @@ async fn flood(max_connections: usize, seconds: u32) -> usize {
     let authority = Authority::new();
     let lines = format!(
         "[server]\nheader_timeout_secs = {seconds}\nmax_connections = {max_connections}\n\
-         max_connections_per_address = {max_connections}
-dangerous_allow_debugging = true
-"
+         max_connections_per_address = {max_connections}\ndangerous_allow_debugging = true\n"
     );
     // Pooled connections would avoid handshakes and hold descriptors.
     let client = authority.client().pool_max_idle_per_host(0);
