@@ -1,6 +1,7 @@
 //! `stockade-server init`, and the server that its files start.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -263,4 +264,63 @@ fn warnings_must_be_accepted() {
     let output = init(folder.path(), &[&args[..], &["--allow-warnings"]].concat());
     written(&output);
     assert_eq!(names(&folder.path().join("a")), FILES);
+}
+
+/// The directives of a unit, each with its values.
+fn directives(file: &str) -> BTreeMap<String, Vec<String>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    let text = fs::read_to_string(path).unwrap();
+    let mut directives = BTreeMap::<_, Vec<_>>::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        if let Some((name, value)) = line.split_once('=') {
+            let values = directives.entry(name.to_owned()).or_default();
+            values.push(value.to_owned());
+        }
+    }
+    directives
+}
+
+/// Directives in which the units differ: that of `deploy/` is for a gateway that root installs, that
+/// of `init` also for a model on a GPU, in the folder of a user.
+const DIFFERENT: [&str; 29] = [
+    "AmbientCapabilities",
+    "CacheDirectory",
+    "CapabilityBoundingSet",
+    "DevicePolicy",
+    "Documentation",
+    "DynamicUser",
+    "Environment",
+    "ExecReload",
+    "ExecStart",
+    "Group",
+    "IPAddressAllow",
+    "IPAddressDeny",
+    "LoadCredential",
+    "LogsDirectory",
+    "LogsDirectoryMode",
+    "MemoryDenyWriteExecute",
+    "MemoryMax",
+    "PrivateDevices",
+    "PrivateUsers",
+    "ProcSubset",
+    "ProtectHome",
+    "ReadWritePaths",
+    "RemoveIPC",
+    "StateDirectory",
+    "StateDirectoryMode",
+    "SupplementaryGroups",
+    "SystemCallFilter",
+    "TasksMax",
+    "User",
+];
+
+#[test]
+fn the_unit_agrees_with_that_of_deploy() {
+    let own = directives("src/init/stockade-server.service");
+    let deploy = directives("../deploy/systemd/stockade-server.service");
+    let names: BTreeSet<_> = own.keys().chain(deploy.keys()).collect();
+    let different = names
+        .into_iter()
+        .filter(|name| own.get(*name) != deploy.get(*name));
+    assert_eq!(different.collect::<Vec<_>>(), DIFFERENT);
 }
