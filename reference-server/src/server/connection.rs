@@ -113,13 +113,18 @@ pub(super) async fn serve<S>(
     let requests = in_flight.clone();
     let service = tower::service_fn(move |request: Request<Incoming>| {
         let guard = requests.start_request();
+        let is_http1 = request.version() <= Version::HTTP_11;
         let close_after = requests_upgrade(&request);
-        let (mut request, unread) = unread_body::track(request);
+        let (mut request, mut unread) = unread_body::track(request);
         peer.identify(&mut request);
         let response = router.clone().oneshot(request);
         async move {
             let mut response = response.await?;
-            if close_after {
+            let has_rest = match unread.take_if(|_| is_http1) {
+                Some(unread) => unread.drain_first().await,
+                None => false,
+            };
+            if close_after || has_rest {
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(CONNECTION, close);
             }

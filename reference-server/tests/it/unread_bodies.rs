@@ -1,10 +1,12 @@
-//! The server neither waits for nor reads the bodies of unauthorized requests.
+//! The server neither waits for nor reads the bodies of unauthorized requests, except for small
+//! ones, after which the connection is used again.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
+    time,
 };
 
 use crate::{
@@ -40,7 +42,7 @@ async fn refuses_without_waiting_for_the_body() {
                 let received = read_to_end(&mut stream).await;
                 // No `100 Continue` either, which would be another response.
                 assert_eq!(received.statuses(), [status], "{head}{}", received.text);
-                assert!(received.closed, "{head}");
+                assert!(received.closed && announces_close(&received.text), "{head}");
             }
         }
     }
@@ -77,12 +79,68 @@ async fn does_not_read_a_body_that_is_sent_anyway() {
         });
         let received = read_to_end(&mut incoming).await;
         assert_eq!(received.statuses(), [401], "{}", received.text);
-        assert!(received.closed);
+        assert!(received.closed && announces_close(&received.text));
         // The unread bytes are in the socket buffers of both ends.
         let sent = tokio::time::timeout(TIMEOUT, sending).await;
         let sent = sent.expect("the server ends the connection").unwrap();
         assert!(sent <= TAKEN_AT_MOST + on_the_way, "{sent} bytes were sent");
     }
+}
+
+// FH03
+#[tokio::test]
+async fn a_connection_survives_a_refusal_whose_small_body_comes_later() {
+    let server = ServerProcess::start("");
+    let refused = head("a-guess", "content-length: 2\r\n");
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    for _ in 0..5 {
+        stream.write_all(refused.as_bytes()).await.unwrap();
+        // Sleeps: the server refuses the head before the body arrives.
+        time::sleep(Duration::from_millis(50)).await;
+        stream.write_all(b"{}").await.unwrap();
+        let response = response(&mut stream).await;
+        assert!(response.starts_with("HTTP/1.1 401 "), "{response}");
+        assert!(!announces_close(&response), "{response}");
+    }
+    stream
+        .write_all(b"GET /health/live HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await
+        .unwrap();
+    let next = response(&mut stream).await;
+    assert!(next.starts_with("HTTP/1.1 200 "), "{next}");
+}
+
+// FH03
+#[tokio::test]
+async fn a_refusal_announces_the_close_if_a_small_body_never_comes() {
+    let server = ServerProcess::start("");
+    let refused = head("a-guess", "content-length: 2\r\n");
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(refused.as_bytes()).await.unwrap();
+    let received = read_to_end(&mut stream).await;
+    assert_eq!(received.statuses(), [401], "{}", received.text);
+    assert!(
+        received.closed && announces_close(&received.text),
+        "{}",
+        received.text
+    );
+}
+
+/// Whether the client knows that the connection takes no more requests.
+fn announces_close(response: &str) -> bool {
+    response.contains("\r\nconnection: close\r\n")
+}
+
+/// Reads a response whose body is JSON.
+async fn response(stream: &mut TcpStream) -> String {
+    let mut received = Vec::new();
+    let reading = async {
+        while !received.ends_with(b"}") {
+            assert_ne!(stream.read_buf(&mut received).await.unwrap(), 0);
+        }
+    };
+    time::timeout(TIMEOUT, reading).await.expect("a response");
+    String::from_utf8(received).unwrap()
 }
 
 /// The default size of a socket's receive buffer.
