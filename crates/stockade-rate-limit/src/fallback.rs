@@ -3,6 +3,7 @@
 mod circuit;
 mod health;
 mod policy;
+mod probe;
 mod wait;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -26,11 +27,13 @@ pub use wait::FallbackWait;
 ///    taken effect.
 /// 2. After a number of consecutive failures, the circuit opens, and the store is not called
 ///    for a while. Then a single request probes it, while the policy decides about the others.
-///    If the probe succeeds, the circuit closes; otherwise the pause starts again.
+///    If the probe succeeds, the circuit closes; otherwise the pause starts again. Without
+///    requests, a task probes it: a load balancer sends none to a server that is not ready.
 /// 3. Decisions of the policy are counted, and changes between up and down are reported.
 ///
 /// Clones share their state: keep one to read its [`health`](Self::health). Needs tokio's
-/// timer if the store does not decide immediately.
+/// timer if the store does not decide immediately. The task runs while the circuit is open, and
+/// only within a tokio runtime.
 ///
 /// ```
 /// use std::time::Duration;
@@ -130,14 +133,22 @@ where
         answer: Result<Decision, StoreError>,
         buckets: impl Iterator<Item = Bucket<'a>>,
     ) -> Result<Decision, StoreError> {
-        let changed = match &answer {
-            Ok(_) => self.circuit.succeeded(),
-            Err(_) => self.circuit.failed(self.failures, self.cool_down),
+        if self.observe(answer.is_ok()) && answer.is_err() {
+            self.start_probing();
+        }
+        answer.or_else(|error| self.decide_locally(error, buckets))
+    }
+
+    /// Counts a call of the store; `true` if the circuit opened or closed.
+    fn observe(&self, has_decided: bool) -> bool {
+        let changed = match has_decided {
+            true => self.circuit.succeeded(),
+            false => self.circuit.failed(self.failures, self.cool_down),
         };
         if let (true, Some(callback)) = (changed, &self.on_change) {
             callback(&self.health());
         }
-        answer.or_else(|error| self.decide_locally(error, buckets))
+        changed
     }
 
     /// Decides by the policy.

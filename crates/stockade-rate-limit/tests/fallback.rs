@@ -277,6 +277,46 @@ async fn a_dropped_probe_is_followed_by_another() {
     assert!(server.health().up);
 }
 
+// R13
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_down_is_used_again_without_requests() {
+    let server = Server::new(FailurePolicy::Deny, Does::Hang);
+    server.statuses(3).await;
+    assert!(!server.health().up);
+    // Sleeps: the clock is paused.
+    sleep(Duration::from_secs(25)).await;
+    assert_eq!(server.remote.asked(), 5, "two probes");
+    let health = server.health();
+    assert!(!health.up && health.failures == 5 && health.fallback_decisions == 3);
+
+    server.remote.now(Does::StoreReply);
+    // Sleeps: the clock is paused.
+    sleep(Duration::from_secs(11)).await;
+    assert!(server.health().up);
+    assert_eq!(*server.changes.lock().unwrap(), [false, true]);
+
+    // Again, after the first task has ended.
+    server.remote.now(Does::FailAtOnce);
+    server.statuses(3).await;
+    server.remote.now(Does::AnswerAtOnce);
+    // Sleeps: the clock is paused.
+    sleep(Duration::from_secs(11)).await;
+    assert!(server.health().up);
+    assert_eq!(*server.changes.lock().unwrap(), [false, true, false, true]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unused_store_is_not_probed() {
+    let server = Server::new(FailurePolicy::Deny, Does::Fail);
+    server.statuses(3).await;
+    let remote = server.remote.clone();
+    drop(server);
+    // Sleeps: the clock is paused.
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(remote.asked(), 3);
+    assert_eq!(Arc::strong_count(&remote.asked), 1, "the store was dropped");
+}
+
 #[tokio::test(start_paused = true)]
 async fn occasional_failures_do_not_open_the_circuit() {
     let server = Server::new(FailurePolicy::Deny, Does::StoreReply);

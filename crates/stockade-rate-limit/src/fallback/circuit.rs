@@ -1,7 +1,7 @@
 //! The circuit breaker of a store.
 
 use std::{
-    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence},
     time::Duration,
 };
 
@@ -19,6 +19,8 @@ pub(super) struct Circuit {
     in_a_row: AtomicU32,
     failures: AtomicU64,
     fallback_decisions: AtomicU64,
+    /// Whether a task probes the store.
+    is_probed: AtomicBool,
 }
 
 impl Circuit {
@@ -30,6 +32,7 @@ impl Circuit {
             in_a_row: AtomicU32::new(0),
             failures: AtomicU64::new(0),
             fallback_decisions: AtomicU64::new(0),
+            is_probed: AtomicBool::new(false),
         }
     }
 
@@ -88,6 +91,20 @@ impl Circuit {
             self.changed.store(now, Ordering::Relaxed);
         }
         down
+    }
+
+    /// Marks the start of the task that probes the store; `false` if there is one.
+    pub(super) fn start_probing(&self) -> bool {
+        // With the fence below: of a task that ends and a circuit that opens, one sees the other.
+        fence(Ordering::SeqCst);
+        !self.is_probed.swap(true, Ordering::Relaxed)
+    }
+
+    /// Marks the end of the task; `false` if the circuit has opened again and the task goes on.
+    pub(super) fn stop_probing(&self) -> bool {
+        self.is_probed.store(false, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        self.is_up() || !self.start_probing()
     }
 
     pub(super) fn fallback_decisions(&self) {
