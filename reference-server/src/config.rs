@@ -12,9 +12,9 @@ mod upstream;
 
 pub use stockade_server_config::{
     AlertCondition, AlertsConfig, ApiConfig, ApiKeyHeader, ClientAuth, DeviceConfig, DocsConfig,
-    EngineConfig, LogConfig, LogFormat, LogLevel, MemoryCheck, ModelConfig, OtlpEndpoint,
-    PagedAttention, QuantiseConfig, SampleRatio, ServerConfig, TelemetryConfig, TlsConfig,
-    TrustIncoming, UnknownFields, UpstreamConfig, UpstreamsConfig,
+    EngineConfig, LogConfig, LogFormat, LogLevel, MemoryCheck, MetricsConfig, ModelConfig,
+    OtlpEndpoint, PagedAttention, QuantiseConfig, SampleRatio, ServerConfig, TelemetryConfig,
+    TlsConfig, TrustIncoming, UnknownFields, UpstreamConfig, UpstreamsConfig,
 };
 
 use crate::StartError;
@@ -33,6 +33,8 @@ pub struct Config {
     pub docs: DocsConfig,
     /// The log level and format.
     pub log: LogConfig,
+    /// The listener for `/metrics` without keys; `None` for none.
+    pub metrics: Option<MetricsConfig>,
     /// Traces and metrics for a collector; `None` to send none. Requires the feature `otel`.
     pub telemetry: Option<TelemetryConfig>,
     /// The administration; `None` to serve none.
@@ -94,6 +96,7 @@ impl Config {
             upstreams: file.upstreams,
             docs: file.docs,
             log: file.log,
+            metrics: file.metrics,
             telemetry: file.telemetry,
             admin: file.admin,
             alerts: file.alerts,

@@ -16,6 +16,7 @@ mod handshake;
 mod http2_frames;
 mod in_flight;
 mod listener;
+mod metrics_listener;
 mod pressure;
 mod prometheus;
 mod response_body;
@@ -44,6 +45,7 @@ use crate::{
 };
 use addresses::Addresses;
 use connection::ConnectionLimits;
+use metrics_listener::MetricsListener;
 use pressure::Pressure;
 use workers::Workers;
 
@@ -63,6 +65,7 @@ pub struct Server {
     workers: Workers,
     admin: Option<AdminServer>,
     admin_workers: Workers,
+    metrics: Option<MetricsListener>,
     alerts: Option<Alerts>,
     proxies: TrustedProxies,
     config: Config,
@@ -105,6 +108,10 @@ impl Server {
         let max_tokens = default_max_tokens(config);
         let admin = match &config.admin {
             Some(admin) => Some(AdminServer::bind(admin, &mut sockets).await?),
+            None => None,
+        };
+        let metrics = match &config.metrics {
+            Some(metrics) => Some(MetricsListener::bind(metrics, &mut sockets).await?),
             None => None,
         };
         sockets.finish()?;
@@ -161,6 +168,7 @@ impl Server {
             admin,
             // A thread of its own, so that requests of the API do not delay the administration.
             admin_workers: Workers::with_threads(NonZeroUsize::MIN).map_err(no_threads)?,
+            metrics,
             alerts,
             proxies,
             config: config.clone(),
@@ -207,6 +215,13 @@ impl Server {
             sources.clone(),
             models.clone(),
         );
+        let metrics = self.metrics.map(|metrics| {
+            let listener = metrics.listener(prometheus.clone(), self.connections);
+            // Until the end of the shutdown, which it shows.
+            let (_, never) = watch::channel(ShutdownSignal::None);
+            let served = listener.serve(CancellationToken::new(), never);
+            AbortOnDropHandle::new(tokio::spawn(served))
+        });
         let router = api::router(models.clone(), self.fence.clone(), sources, self.api);
         let router = router.merge(prometheus);
         let router = match self.docs.allowed {
@@ -255,7 +270,7 @@ impl Server {
             open: metrics::gauge!("stockade_connections"),
         };
         let ended = server.serve(abort, shutdown).await;
-        drop(administration);
+        drop((administration, metrics));
         if let Some(store) = store
             && let Err(error) = store.flush().await
         {

@@ -63,8 +63,8 @@ impl Sockets {
         match self.0.first() {
             None => Ok(()),
             Some((address, _)) => Err(StartError::new(format!(
-                "systemd listens on {address}, which is neither server.listen nor admin.listen: \
-                 change ListenStream of the socket unit, or the setting"
+                "systemd listens on {address}, which is none of server.listen, admin.listen and \
+                 metrics.listen: change ListenStream of the socket unit, or the setting"
             ))),
         }
     }

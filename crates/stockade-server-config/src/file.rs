@@ -7,7 +7,7 @@ use stockade::{Config, ConfigError, Environment, Format, SecretUrl};
 use stockade_admin::AdminConfig;
 
 use crate::{
-    AlertsConfig, DocsConfig, LogConfig, ModelConfig, ServerConfig, TelemetryConfig,
+    AlertsConfig, DocsConfig, LogConfig, MetricsConfig, ModelConfig, ServerConfig, TelemetryConfig,
     UpstreamsConfig,
 };
 
@@ -25,6 +25,8 @@ pub struct ServerFile {
     pub docs: DocsConfig,
     /// The log.
     pub log: LogConfig,
+    /// The listener for `/metrics`; `None` if the file has no section `[metrics]`.
+    pub metrics: Option<MetricsConfig>,
     /// Traces and metrics for a collector; `None` if the file has no section `[telemetry]`.
     pub telemetry: Option<TelemetryConfig>,
     /// The administration; `None` if the file has no section `[admin]`.
@@ -51,6 +53,7 @@ struct Sections {
     docs: DocsConfig,
     #[serde(default)]
     log: LogConfig,
+    metrics: Option<MetricsConfig>,
     telemetry: Option<TelemetryConfig>,
     admin: Option<AdminConfig>,
     alerts: Option<AlertsConfig>,
@@ -58,13 +61,14 @@ struct Sections {
 
 impl ServerFile {
     /// The names of the sections that only a file of the server has.
-    pub const SECTIONS: [&str; 9] = [
+    pub const SECTIONS: [&str; 10] = [
         "server",
         "model",
         "models",
         "upstreams",
         "docs",
         "log",
+        "metrics",
         "telemetry",
         "admin",
         "alerts",
@@ -150,6 +154,7 @@ impl ServerFile {
             upstreams,
             docs,
             log,
+            metrics,
             telemetry,
             admin,
             alerts,
@@ -164,6 +169,7 @@ impl ServerFile {
             upstreams,
             docs,
             log,
+            metrics,
             telemetry,
             admin,
             alerts,

@@ -1,6 +1,6 @@
 //! The configuration file of `stockade-server`: the sections `[server]`, `[model]` or
-//! `[[models]]`, `[upstreams]`, `[docs]`, `[log]`, `[telemetry]`, `[admin]` and `[alerts]` in
-//! addition to those of [`stockade::Config`].
+//! `[[models]]`, `[upstreams]`, `[docs]`, `[log]`, `[metrics]`, `[telemetry]`, `[admin]` and
+//! `[alerts]` in addition to those of [`stockade::Config`].
 //!
 //! ```sh
 //! cargo add stockade-server-config
@@ -76,7 +76,8 @@ pub use model::{
 pub use model_check::ModelMemory;
 pub use otlp_endpoint::OtlpEndpoint;
 pub use sections::{
-    ClientAuth, DocsConfig, LogConfig, LogFormat, LogLevel, ServerConfig, TlsConfig, UnknownFields,
+    ClientAuth, DocsConfig, LogConfig, LogFormat, LogLevel, MetricsConfig, ServerConfig, TlsConfig,
+    UnknownFields,
 };
 pub use source::ModelSource;
 pub use telemetry::{SampleRatio, TelemetryConfig, TrustIncoming};

@@ -150,6 +150,16 @@ pub struct DocsConfig {
     pub allowed: bool,
 }
 
+/// `[metrics]`: a listener of its own for `/metrics`, without keys and limits.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct MetricsConfig {
+    /// The address to listen on.
+    #[serde(deserialize_with = "crate::listen::deserialize")]
+    pub listen: SocketAddr,
+}
+
 /// `[log]`: the log on standard error.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -1,6 +1,6 @@
 //! Checks of the models that need the whole file, or the machine.
 
-use std::{collections::HashMap, env, fs::File, path::Path};
+use std::{collections::HashMap, env, fs::File, net::SocketAddr, path::Path};
 
 use stockade::{ConfigError, DeploymentFacts, Finding, Severity, check};
 
@@ -62,12 +62,7 @@ impl ServerFile {
         if let Some(telemetry) = &self.telemetry {
             errors.extend(check_telemetry(telemetry));
         }
-        if let Some(admin) = &self.admin
-            && admin.listen == self.server.listen
-        {
-            let error = ConfigError::setting("admin.listen", "it is the address of the server");
-            errors.push(error.help("choose another port, such as 127.0.0.1:8001"));
-        }
+        errors.extend(self.check_addresses());
         errors.extend(self.alerts.iter().flat_map(AlertsConfig::validate));
         let located = |error| self.fence.locate(error);
         errors.into_iter().map(located).collect()
@@ -87,6 +82,7 @@ impl ServerFile {
             }
         }
         warnings.extend(self.open_administration());
+        warnings.extend(self.open_metrics());
         warnings.extend(self.open_secrets());
         warnings.extend(self.alerts.iter().flat_map(AlertsConfig::warnings));
         warnings.extend(self.server.dangerous_allow_debugging.then(debugging));
@@ -100,6 +96,44 @@ impl ServerFile {
             .map(finding)
             .chain(certificate)
             .collect()
+    }
+
+    /// Listeners with the same address.
+    fn check_addresses(&self) -> impl Iterator<Item = ConfigError> {
+        let server = Some(self.server.listen);
+        let admin = self.admin.as_ref().map(|admin| admin.listen);
+        let metrics = self.metrics.as_ref().map(|metrics| metrics.listen);
+        let pairs = [
+            ("admin.listen", admin, "server.listen", server),
+            ("metrics.listen", metrics, "server.listen", server),
+            ("metrics.listen", metrics, "admin.listen", admin),
+        ];
+        // Port 0 is any free port.
+        let is_same = |(_, one, _, other): &(_, Option<SocketAddr>, _, _)| {
+            one == other && one.is_some_and(|address| address.port() != 0)
+        };
+        pairs
+            .into_iter()
+            .filter(is_same)
+            .map(|(setting, _, other, _)| {
+                let error = ConfigError::setting(setting, format!("it is the address of {other}"));
+                error.help("choose another port: 127.0.0.1:8001 and 127.0.0.1:9464 are customary")
+            })
+    }
+
+    /// Metrics that other machines read without a key.
+    fn open_metrics(&self) -> Option<ConfigError> {
+        let metrics = self.metrics.as_ref()?;
+        if metrics.listen.ip().is_loopback() {
+            return None;
+        }
+        let text = "other machines read the metrics without a key: names of models and keys, and \
+                    what they use";
+        let error = ConfigError::setting("metrics.listen", text);
+        Some(error.help(
+            "listen on 127.0.0.1, or let the collector send a key with the scope metrics:read to \
+             /metrics of the server",
+        ))
     }
 
     /// An administration that other machines reach without TLS.
@@ -407,6 +441,53 @@ mod tests {
         );
         let file = parse(&format!("{RELAY}{endpoint}")).unwrap();
         assert!(file.validate().is_empty());
+    }
+
+    #[test]
+    fn refuses_listeners_with_the_same_address() {
+        let file = |lines: &str| parse(&format!("{RELAY}{lines}")).unwrap();
+        let admin = "[admin]\ndatabase = \"sqlite:admin.db\"\nlisten = \"127.0.0.1:9464\"\n";
+        let metrics = "[metrics]\nlisten = \"127.0.0.1:9464\"\n";
+        for (lines, setting) in [
+            (
+                format!("{admin}{metrics}"),
+                "metrics.listen: it is the address of admin.listen",
+            ),
+            (
+                metrics.replace("9464", "8000"),
+                "metrics.listen: it is the address of server.listen",
+            ),
+            (
+                admin.replace("9464", "8000"),
+                "admin.listen: it is the address of server.listen",
+            ),
+        ] {
+            let errors = file(&lines).validate();
+            assert!(
+                errors
+                    .iter()
+                    .any(|error| error.to_string().contains(setting)),
+                "{errors:?}"
+            );
+        }
+        let any_port = format!("{admin}{metrics}").replace("9464", "0");
+        assert_eq!(file(&any_port).validate().len(), 0);
+    }
+
+    #[test]
+    fn warns_about_metrics_for_other_machines() {
+        for (listen, warns) in [
+            ("127.0.0.1:9464", false),
+            ("[::1]:9464", false),
+            ("0.0.0.0:9464", true),
+        ] {
+            let file = parse(&format!("{RELAY}[metrics]\nlisten = \"{listen}\"\n")).unwrap();
+            let warnings = file.warnings();
+            let has = warnings
+                .iter()
+                .any(|warning| format!("{warning:?}").contains("metrics.listen"));
+            assert_eq!(has, warns, "{warnings:?}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use stockade::Fence;
 use tokio::time;
 
-use super::{Sources, addresses::REFUSED, frame_budget::CLOSED};
+use super::{Sources, addresses::REFUSED, frame_budget::CLOSED, metrics_listener};
 #[cfg(feature = "mistralrs")]
 use crate::backend::engine_metrics as engine;
 use crate::{
@@ -95,6 +95,10 @@ fn describe() {
     describe_gauge!(
         "stockade_admin_connections",
         "Number of open connections to the administration"
+    );
+    describe_gauge!(
+        metrics_listener::CONNECTIONS,
+        "Number of open connections to the listener of [metrics]"
     );
     describe_counter!(
         "stockade_invalid_hosts_total",

@@ -32,6 +32,38 @@ async fn metrics() -> String {
     answer.text().await.unwrap()
 }
 
+#[tokio::test]
+async fn a_listener_of_its_own_needs_no_key_and_serves_nothing_else() {
+    let server = ServerProcess::start("[metrics]\nlisten = \"127.0.0.1:0\"\n");
+    let metrics = server.unlimited_metrics().await;
+    assert!(
+        metrics.contains("\nstockade_metrics_connections 1\n"),
+        "{metrics}"
+    );
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let status = async |url: &str, host: &str| {
+        let request = client.get(url).header("host", host);
+        request.send().await.unwrap().status()
+    };
+    let url = server.metrics_url();
+    for (host, expected) in [
+        ("localhost:9464", 200),
+        ("[::1]", 200),
+        // A web page whose domain was pointed at this machine.
+        ("evil.example:9464", 400),
+    ] {
+        assert_eq!(status(&url, host).await, expected, "{host}");
+    }
+    for path in ["/v1/models", "/health", "/health/details"] {
+        let url = url.replace("/metrics", path);
+        assert_eq!(status(&url, "localhost").await, 404, "{path}");
+    }
+    assert_eq!(client.post(&url).send().await.unwrap().status(), 405);
+    // The server itself still requires a key.
+    let without_key = format!("http://{}/metrics", server.address);
+    assert_eq!(status(&without_key, "localhost").await, 401);
+}
+
 // FH11
 #[tokio::test]
 async fn passes_promtool() {

@@ -184,6 +184,19 @@ impl ServerProcess {
         kibibytes.parse::<usize>().unwrap() << 10
     }
 
+    /// The metrics of the listener of `[metrics]`.
+    pub(crate) async fn unlimited_metrics(&self) -> String {
+        let response = self.client.get(self.metrics_url()).send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        response.text().await.unwrap()
+    }
+
+    /// The URL of the listener of `[metrics]`.
+    pub(crate) fn metrics_url(&self) -> String {
+        let line = self.startup_log("serving /metrics without keys");
+        format!("http://{}/metrics", line["address"].as_str().unwrap())
+    }
+
     /// The number of open descriptors. Without `server.dangerous_allow_debugging`, only root may
     /// count them.
     pub(crate) fn descriptors(&self) -> usize {
