@@ -168,7 +168,12 @@ impl RevocationFile {
         };
         file.write_all(format!("{end}{new}").as_bytes())
             .and_then(|()| file.sync_all())
-            .map_err(unwritable)
+            .map_err(unwritable)?;
+        match text.is_empty() {
+            // It may be new.
+            true => sync_folder(path).map_err(unwritable),
+            false => Ok(()),
+        }
     }
 
     /// Returns the number of revoked tokens.
@@ -268,6 +273,11 @@ fn replace(path: &Path, old: &fs::File, text: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let new = path.with_file_name(name);
+    // The remains of a crash, or a planted link. The lock excludes other processes.
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut file = fs::OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -281,7 +291,23 @@ fn replace(path: &Path, old: &fs::File, text: &[u8]) -> io::Result<()> {
         // The original error matters more than a failure to clean up.
         let _ = fs::remove_file(&new);
     }
-    written
+    written?;
+    sync_folder(&path)
+}
+
+/// Makes the name of a new or renamed file durable.
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    // Folders cannot be opened.
+    Ok(())
 }
 
 impl fmt::Debug for RevocationFile {

@@ -93,12 +93,12 @@ impl DenyFile {
     pub(super) fn append(&self, bans: &[Ban]) -> io::Result<()> {
         let mut options = OpenOptions::new();
         options.read(true).append(true);
-        let mut file = match open(&mut options, &self.0) {
+        let (mut file, is_new) = match open(&mut options, &self.0) {
             // Create the file without following a dangling or planted link.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                open(options.create_new(true), &self.0)?
+                (open(options.create_new(true), &self.0)?, true)
             }
-            file => file?,
+            file => (file?, false),
         };
         if !ends_its_line(&mut file)? {
             self.replace(&terminated(self.bytes()?))?;
@@ -107,7 +107,11 @@ impl DenyFile {
         // A killed process may have written a part, which ends within a line.
         let lines: String = bans.iter().map(line::write).collect();
         file.write_all(lines.as_bytes())?;
-        file.sync_data()
+        file.sync_data()?;
+        match is_new {
+            true => sync_folder(&self.0),
+            false => Ok(()),
+        }
     }
 
     /// Rewrites the file without the lines of these offenders and without expired bans. Keeps
@@ -140,18 +144,25 @@ impl DenyFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.0.clone(),
             real => real?,
         };
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
         // Created with mode 0600.
-        let mut new = tempfile::NamedTempFile::new_in(folder)?;
+        let mut new = tempfile::NamedTempFile::new_in(folder(&path))?;
         new.write_all(bytes)?;
         new.as_file().sync_all()?;
         new.persist(&path)?;
-        // Sync the directory to make the rename durable.
-        File::open(folder)?.sync_all()
+        sync_folder(&path)
     }
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Makes the name of a new or renamed file durable.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(folder(path))?.sync_all()
 }
 
 impl Contents {

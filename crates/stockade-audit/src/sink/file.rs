@@ -5,6 +5,7 @@ use std::{
     fmt,
     fs::{self, File, OpenOptions},
     io::{self, BufReader, ErrorKind, Read, Write},
+    mem,
     path::{Path, PathBuf},
 };
 
@@ -160,10 +161,17 @@ impl Sink for FileSink {
 
     fn sync(&mut self) -> io::Result<()> {
         self.syncs = true;
-        match &self.open {
-            Some(open) if open.is_regular => open.file.sync_data(),
-            _ => Ok(()),
+        let Some(open) = self.open.as_mut().filter(|open| open.is_regular) else {
+            return Ok(());
+        };
+        open.file.sync_data()?;
+        if mem::take(&mut open.is_new)
+            && let Err(error) = sync_folder(&self.path)
+        {
+            // The records are safe on most file systems.
+            warn!(path = %self.path.display(), %error, "the folder of the audit log cannot be synced");
         }
+        Ok(())
     }
 
     fn reopen(&mut self) -> io::Result<()> {
@@ -204,6 +212,21 @@ impl Sink for FileSink {
         }
         fs::rename(new, self.sibling(".head"))
     }
+}
+
+/// Makes the name of a new file durable, and that of the rotated one.
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    // Folders cannot be opened.
+    Ok(())
 }
 
 /// Creates a file that only its owner can read. Fails if the path exists; follows no link.

@@ -28,6 +28,8 @@ pub(super) struct OpenFile {
     pub(super) is_regular: bool,
     /// Whether the file ends with an incomplete line.
     pub(super) is_torn: bool,
+    /// Whether a crash of the machine can lose its name. A file with records was synced before.
+    pub(super) is_new: bool,
     /// The day of the last record, in days since 1970.
     pub(super) day: u64,
     /// The size at which the file is rotated.
@@ -56,6 +58,7 @@ impl OpenFile {
             rotate_at: max_bytes,
             written: 0,
             is_regular,
+            is_new: is_regular && metadata.len() == 0,
             file,
         })
     }

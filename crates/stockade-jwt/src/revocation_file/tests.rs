@@ -146,8 +146,11 @@ fn compacts_expired_lines() {
         .map(|n| format!("{n} {over}\n"))
         .collect();
     fs::write(&path, format!("# mine\n{old}a\n")).unwrap();
+    // A process that was killed has left its new file.
+    fs::write(folder.path().join("revoked.txt.new"), "# mi").unwrap();
     RevocationFile::append(&path, "b", None, NOW).unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), "# mine\na\nb\n");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
 // FS10
