@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use stockade::{ConfigError, Environment, Format};
+use stockade::{ConfigError, Environment, Finding, Format};
 use stockade_admin::AdminConfig;
 use stockade_server_config::ServerFile;
 
@@ -12,9 +12,9 @@ mod upstream;
 
 pub use stockade_server_config::{
     AlertCondition, AlertsConfig, ApiConfig, ApiKeyHeader, ClientAuth, DeviceConfig, DocsConfig,
-    EngineConfig, LogConfig, LogFormat, LogLevel, MemoryCheck, MetricsConfig, ModelConfig,
-    OtlpEndpoint, PagedAttention, QuantiseConfig, SampleRatio, ServerConfig, TelemetryConfig,
-    TlsConfig, TrustIncoming, UnknownFields, UpstreamConfig, UpstreamsConfig,
+    EngineConfig, LogConfig, LogFormat, LogLevel, MemoryCheck, MetricNames, MetricsConfig,
+    ModelConfig, OtlpEndpoint, PagedAttention, QuantiseConfig, SampleRatio, ServerConfig,
+    TelemetryConfig, TlsConfig, TrustIncoming, UnknownFields, UpstreamConfig, UpstreamsConfig,
 };
 
 use crate::StartError;
@@ -33,8 +33,8 @@ pub struct Config {
     pub docs: DocsConfig,
     /// The log level and format.
     pub log: LogConfig,
-    /// The listener for `/metrics` without keys; `None` for none.
-    pub metrics: Option<MetricsConfig>,
+    /// The metrics in Prometheus' format.
+    pub metrics: MetricsConfig,
     /// Traces and metrics for a collector; `None` to send none. Requires the feature `otel`.
     pub telemetry: Option<TelemetryConfig>,
     /// The administration; `None` to serve none.
@@ -43,6 +43,8 @@ pub struct Config {
     pub alerts: Option<AlertsConfig>,
     /// Authentication, authorization and limits.
     pub fence: stockade::Config,
+    /// Unsafe settings of the server's sections.
+    pub(crate) warnings: Vec<Finding>,
 }
 
 impl Config {
@@ -90,7 +92,9 @@ impl Config {
             (Some(source), _) => vec![ModelConfig::new(source)],
             (None, _) => file.require_models()?.to_vec(),
         };
+        let warnings = file.unsafe_settings();
         Ok(Self {
+            warnings,
             server: file.server,
             models,
             upstreams: file.upstreams,

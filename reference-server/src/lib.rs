@@ -39,9 +39,10 @@ pub mod upstream;
 pub use cli::Cli;
 pub use config::{
     AlertCondition, AlertsConfig, ApiConfig, ApiKeyHeader, ClientAuth, Config, DeviceConfig,
-    DocsConfig, EngineConfig, LogConfig, LogFormat, LogLevel, MemoryCheck, MetricsConfig,
-    ModelConfig, OtlpEndpoint, PagedAttention, QuantiseConfig, SampleRatio, ServerConfig,
-    TelemetryConfig, TlsConfig, TrustIncoming, UnknownFields, UpstreamConfig, UpstreamsConfig,
+    DocsConfig, EngineConfig, LogConfig, LogFormat, LogLevel, MemoryCheck, MetricNames,
+    MetricsConfig, ModelConfig, OtlpEndpoint, PagedAttention, QuantiseConfig, SampleRatio,
+    ServerConfig, TelemetryConfig, TlsConfig, TrustIncoming, UnknownFields, UpstreamConfig,
+    UpstreamsConfig,
 };
 pub use models::Models;
 pub use server::{Server, ShutdownReport, ShutdownSignal};

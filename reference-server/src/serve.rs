@@ -37,6 +37,7 @@ pub(crate) async fn serve(
         .map(|_| ReloadSignal::listen())
         .transpose()?;
     check_models(&config)?;
+    log_warnings(&config);
     // Bind first, so that a second server fails before it loads a model.
     let mut server = Server::bind_to(&config, sockets).await?;
     let address = server.address();
@@ -74,6 +75,18 @@ pub(crate) async fn serve(
     systemd::ready();
     server.run(models, shutdown).await;
     Ok(())
+}
+
+/// Logs the unsafe settings of the server's sections; the fence logs its own.
+fn log_warnings(config: &Config) {
+    for warning in &config.warnings {
+        tracing::warn!(
+            remedy = warning.remedy.text,
+            "configuration: {}{}",
+            warning.location(),
+            warning.reason
+        );
+    }
 }
 
 /// Checks for permanent errors of the models, before anything is started.

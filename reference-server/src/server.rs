@@ -47,6 +47,7 @@ use addresses::Addresses;
 use connection::ConnectionLimits;
 use metrics_listener::MetricsListener;
 use pressure::Pressure;
+use prometheus::Scrape;
 use workers::Workers;
 
 /// A server that is bound to its address; [`run`](Self::run) serves requests with a backend.
@@ -110,8 +111,8 @@ impl Server {
             Some(admin) => Some(AdminServer::bind(admin, &mut sockets).await?),
             None => None,
         };
-        let metrics = match &config.metrics {
-            Some(metrics) => Some(MetricsListener::bind(metrics, &mut sockets).await?),
+        let metrics = match config.metrics.listen {
+            Some(address) => Some(MetricsListener::bind(address, &mut sockets).await?),
             None => None,
         };
         sockets.finish()?;
@@ -209,12 +210,13 @@ impl Server {
                 admin: store.clone(),
             })
         });
-        let prometheus = prometheus::router(
-            self.prometheus,
-            &self.fence,
-            sources.clone(),
-            models.clone(),
-        );
+        let prometheus = prometheus::router(Scrape {
+            handle: self.prometheus,
+            fence: self.fence.clone(),
+            sources: sources.clone(),
+            models: models.clone(),
+            compatibility: self.config.metrics.compatibility.clone(),
+        });
         let metrics = self.metrics.map(|metrics| {
             let listener = metrics.listener(prometheus.clone(), self.connections);
             // Until the end of the shutdown, which it shows.

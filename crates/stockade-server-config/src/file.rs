@@ -25,8 +25,8 @@ pub struct ServerFile {
     pub docs: DocsConfig,
     /// The log.
     pub log: LogConfig,
-    /// The listener for `/metrics`; `None` if the file has no section `[metrics]`.
-    pub metrics: Option<MetricsConfig>,
+    /// The metrics in Prometheus' format.
+    pub metrics: MetricsConfig,
     /// Traces and metrics for a collector; `None` if the file has no section `[telemetry]`.
     pub telemetry: Option<TelemetryConfig>,
     /// The administration; `None` if the file has no section `[admin]`.
@@ -53,7 +53,8 @@ struct Sections {
     docs: DocsConfig,
     #[serde(default)]
     log: LogConfig,
-    metrics: Option<MetricsConfig>,
+    #[serde(default)]
+    metrics: MetricsConfig,
     telemetry: Option<TelemetryConfig>,
     admin: Option<AdminConfig>,
     alerts: Option<AlertsConfig>,

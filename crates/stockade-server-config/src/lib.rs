@@ -76,8 +76,8 @@ pub use model::{
 pub use model_check::ModelMemory;
 pub use otlp_endpoint::OtlpEndpoint;
 pub use sections::{
-    ClientAuth, DocsConfig, LogConfig, LogFormat, LogLevel, MetricsConfig, ServerConfig, TlsConfig,
-    UnknownFields,
+    ClientAuth, DocsConfig, LogConfig, LogFormat, LogLevel, MetricNames, MetricsConfig,
+    ServerConfig, TlsConfig, UnknownFields,
 };
 pub use source::ModelSource;
 pub use telemetry::{SampleRatio, TelemetryConfig, TrustIncoming};

@@ -30,6 +30,15 @@ where
     listen_address(&text).map_err(D::Error::custom)
 }
 
+pub(crate) fn deserialize_optional<'de, D>(deserializer: D) -> Result<Option<SocketAddr>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let text = Option::<String>::deserialize(deserializer)?;
+    let address = text.map(|text| listen_address(&text)).transpose();
+    address.map_err(D::Error::custom)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {

@@ -150,14 +150,25 @@ pub struct DocsConfig {
     pub allowed: bool,
 }
 
-/// `[metrics]`: a listener of its own for `/metrics`, without keys and limits.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// `[metrics]`: the metrics in Prometheus' format.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct MetricsConfig {
-    /// The address to listen on.
-    #[serde(deserialize_with = "crate::listen::deserialize")]
-    pub listen: SocketAddr,
+    /// The address of a listener that serves `/metrics` only, without keys and limits.
+    #[serde(deserialize_with = "crate::listen::deserialize_optional")]
+    pub listen: Option<SocketAddr>,
+    /// Systems under whose names metrics are shown, too.
+    pub compatibility: Vec<MetricNames>,
+}
+
+/// A system whose dashboards and alerts read its own names of metrics.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum MetricNames {
+    /// The names of Cortex, `gateway_…`.
+    Cortex,
 }
 
 /// `[log]`: the log on standard error.

@@ -71,8 +71,17 @@ impl ServerFile {
     /// Unsafe settings of the upstreams, files of models that others can change, models that do not
     /// fit into the memory of this machine, and a certificate that expires soon.
     pub fn warnings(&self) -> Vec<Finding> {
+        let memory = self.memory();
+        let memory = memory.iter().filter_map(ModelMemory::warning);
+        let mut warnings: Vec<_> = memory.map(|warning| self.warning(warning)).collect();
+        warnings.extend(self.unsafe_settings());
+        warnings.extend(self.expiring_certificate());
+        warnings
+    }
+
+    /// The part of [`warnings`](Self::warnings) that the log of a server does not report otherwise.
+    pub fn unsafe_settings(&self) -> Vec<Finding> {
         let mut warnings = Vec::new();
-        warnings.extend(self.memory().iter().filter_map(ModelMemory::warning));
         for (at, model) in self.models.iter().enumerate() {
             warnings.extend(model.writable_files(&self.section(at)));
             for (index, upstream) in model.upstream.iter().enumerate() {
@@ -86,23 +95,22 @@ impl ServerFile {
         warnings.extend(self.open_secrets());
         warnings.extend(self.alerts.iter().flat_map(AlertsConfig::warnings));
         warnings.extend(self.server.dangerous_allow_debugging.then(debugging));
-        let finding = |error| Finding {
+        let warnings = warnings.into_iter();
+        warnings.map(|warning| self.warning(warning)).collect()
+    }
+
+    fn warning(&self, error: ConfigError) -> Finding {
+        Finding {
             severity: Severity::Warning,
             ..Finding::from(self.fence.locate(error))
-        };
-        let certificate = self.expiring_certificate();
-        warnings
-            .into_iter()
-            .map(finding)
-            .chain(certificate)
-            .collect()
+        }
     }
 
     /// Listeners with the same address.
     fn check_addresses(&self) -> impl Iterator<Item = ConfigError> {
         let server = Some(self.server.listen);
         let admin = self.admin.as_ref().map(|admin| admin.listen);
-        let metrics = self.metrics.as_ref().map(|metrics| metrics.listen);
+        let metrics = self.metrics.listen;
         let pairs = [
             ("admin.listen", admin, "server.listen", server),
             ("metrics.listen", metrics, "server.listen", server),
@@ -123,8 +131,7 @@ impl ServerFile {
 
     /// Metrics that other machines read without a key.
     fn open_metrics(&self) -> Option<ConfigError> {
-        let metrics = self.metrics.as_ref()?;
-        if metrics.listen.ip().is_loopback() {
+        if self.metrics.listen?.ip().is_loopback() {
             return None;
         }
         let text = "other machines read the metrics without a key: names of models and keys, and \
@@ -472,6 +479,19 @@ mod tests {
         }
         let any_port = format!("{admin}{metrics}").replace("9464", "0");
         assert_eq!(file(&any_port).validate().len(), 0);
+    }
+
+    #[test]
+    fn names_of_metrics_are_those_of_known_systems() {
+        let file = parse(&format!("{RELAY}[metrics]\ncompatibility = [\"cortex\"]\n")).unwrap();
+        assert!(file.validate().is_empty() && file.metrics.listen.is_none());
+        let message = error(&format!("{RELAY}[metrics]\ncompatibility = [\"kong\"]\n"));
+        assert!(
+            message.contains("cortex") && message.contains("line"),
+            "{message}"
+        );
+        let message = error(&format!("{RELAY}[metrics]\nlisten = \"9464\"\n"));
+        assert!(message.contains("127.0.0.1:8000"), "{message}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A listener of its own for `/metrics`, for a collector on this machine: without keys, and without
 //! limits that an outage of the shared store would turn into refusals.
 
-use std::num::NonZeroUsize;
+use std::{net::SocketAddr, num::NonZeroUsize};
 
 use axum::Router;
 use stockade_core::guard::Guard as _;
@@ -11,7 +11,7 @@ use super::{
     bind_error, connection::ConnectionLimits, listener::Listener, no_threads, pressure::Pressure,
     workers::Workers,
 };
-use crate::{MetricsConfig, StartError, fence::HostGuard, systemd::Sockets};
+use crate::{StartError, fence::HostGuard, systemd::Sockets};
 
 /// The maximum number of concurrent connections; further ones wait.
 const MAX_CONNECTIONS: usize = 16;
@@ -35,13 +35,13 @@ impl MetricsListener {
     /// # Errors
     /// Returns an error if that fails.
     pub(super) async fn bind(
-        config: &MetricsConfig,
+        address: SocketAddr,
         sockets: &mut Sockets,
     ) -> Result<Self, StartError> {
-        let listener = sockets.listen(config.listen).await;
+        let listener = sockets.listen(address).await;
         let bound = listener.and_then(|listener| Ok((listener.local_addr()?, listener)));
         let (address, listener) =
-            bound.map_err(|error| bind_error(config.listen, &error, "metrics.listen"))?;
+            bound.map_err(|error| bind_error(address, &error, "metrics.listen"))?;
         let hosts = match address.ip().is_loopback() {
             true => LOCAL_HOSTS.map(str::to_owned).to_vec(),
             // Its names are not known here.

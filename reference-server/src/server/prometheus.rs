@@ -1,6 +1,11 @@
 //! Prometheus metrics.
 
-use std::{sync::OnceLock, time::Duration};
+mod cortex;
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use axum::{Router, extract::State, routing::get};
 use http::header::CONTENT_TYPE;
@@ -13,7 +18,7 @@ use super::{Sources, addresses::REFUSED, frame_budget::CLOSED, metrics_listener}
 #[cfg(feature = "mistralrs")]
 use crate::backend::engine_metrics as engine;
 use crate::{
-    alerts,
+    MetricNames, alerts,
     api::{FALLBACKS, routes},
     models::Models,
     reload::PENDING_SETTINGS,
@@ -122,16 +127,21 @@ fn describe() {
     );
 }
 
+/// What a scrape shows.
+pub(super) struct Scrape {
+    pub(super) handle: PrometheusHandle,
+    pub(super) fence: Fence,
+    pub(super) sources: Sources,
+    pub(super) models: Models,
+    /// Other names to show.
+    pub(super) compatibility: Vec<MetricNames>,
+}
+
 /// The `/metrics` route.
-pub(super) fn router(
-    handle: PrometheusHandle,
-    fence: &Fence,
-    sources: Sources,
-    models: Models,
-) -> Router {
+pub(super) fn router(scrape: Scrape) -> Router {
     Router::new()
         .route(routes::METRICS, get(render))
-        .with_state((handle, fence.clone(), sources, models))
+        .with_state(Arc::new(scrape))
 }
 
 /// Gauges of the backend's load.
@@ -163,16 +173,17 @@ fn record_load(models: &Models) {
     }
 }
 
-/// The state of the `/metrics` handler.
-type MetricsState = (PrometheusHandle, Fence, Sources, Models);
-
 async fn render(
-    State((handle, fence, sources, models)): State<MetricsState>,
+    State(scrape): State<Arc<Scrape>>,
 ) -> ([(http::HeaderName, &'static str); 1], String) {
-    fence.record_gauges();
-    sources.record();
-    record_load(&models);
-    handle.run_upkeep();
+    scrape.fence.record_gauges();
+    scrape.sources.record();
+    record_load(&scrape.models);
+    scrape.handle.run_upkeep();
+    let mut text = scrape.handle.render();
+    if scrape.compatibility.contains(&MetricNames::Cortex) {
+        cortex::add(&mut text);
+    }
     let format = "text/plain; version=0.0.4; charset=utf-8";
-    ([(CONTENT_TYPE, format)], handle.render())
+    ([(CONTENT_TYPE, format)], text)
 }

@@ -21,7 +21,7 @@ use crate::{
 async fn metrics() -> String {
     let server = TestServer::start_with(
         "[rate_limit]\nby_key = \"100/minute\"\n[concurrency]\ntotal = 8\n\
-         [token_budget]\nby_key = \"100000/day\"\n",
+         [token_budget]\nby_key = \"100000/day\"\n[metrics]\ncompatibility = [\"cortex\"]\n",
     )
     .await;
     assert_eq!(server.chat_with(json!({})).await.status(), 200);
@@ -64,6 +64,16 @@ async fn a_listener_of_its_own_needs_no_key_and_serves_nothing_else() {
     assert_eq!(status(&without_key, "localhost").await, 401);
 }
 
+#[tokio::test]
+async fn the_log_of_the_start_warns_of_metrics_for_other_machines() {
+    let server = ServerProcess::start("[metrics]\nlisten = \"0.0.0.0:0\"\n");
+    let warning = server.startup_log("other machines read the metrics without a key");
+    let message = warning["message"].as_str().unwrap();
+    assert!(message.contains("stockade.toml:"), "{message}");
+    assert!(message.contains("metrics.listen"), "{message}");
+    assert!(warning["remedy"].as_str().unwrap().contains("127.0.0.1"));
+}
+
 // FH11
 #[tokio::test]
 async fn passes_promtool() {
@@ -87,6 +97,15 @@ async fn passes_promtool() {
         output.status.success() && said.trim().is_empty(),
         "{said}\n{metrics}"
     );
+    let cortex = [
+        "gateway_requests_total{status=\"200\",route=\"/v1/chat/completions\"}",
+        "gateway_request_latency_seconds_bucket{",
+        "gateway_key_auth_allowed_total{reason=\"credential\"}",
+        "gateway_key_auth_blocked_total{",
+    ];
+    for series in cortex {
+        assert!(metrics.contains(series), "{series}: {metrics}");
+    }
 }
 
 /// The Rust files in a directory, without tests.
