@@ -134,8 +134,8 @@ impl ServerFile {
         if self.metrics.listen?.ip().is_loopback() {
             return None;
         }
-        let text = "other machines read the metrics without a key: names of models and keys, and \
-                    what they use";
+        let text = "other machines read the metrics without a key: names of models and \
+                    upstreams, and their load";
         let error = ConfigError::setting("metrics.listen", text);
         Some(error.help(
             "listen on 127.0.0.1, or let the collector send a key with the scope metrics:read to \

@@ -43,7 +43,10 @@ impl MetricsListener {
         let (address, listener) =
             bound.map_err(|error| bind_error(address, &error, "metrics.listen"))?;
         let hosts = match address.ip().is_loopback() {
-            true => LOCAL_HOSTS.map(str::to_owned).to_vec(),
+            true => {
+                let names = LOCAL_HOSTS.map(str::to_owned).into_iter();
+                names.chain([address.to_string()]).collect()
+            }
             // Its names are not known here.
             false => Vec::new(),
         };
