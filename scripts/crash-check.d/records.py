@@ -71,7 +71,7 @@ def check(cli, server, scratch):
     config.write_text(CONFIG.format(port=port, folder=other))
     model = Folder({config.name: config.read_bytes()})
 
-    def use(process):
+    def use(strace):
         url = f"http://127.0.0.1:{port}"
         deadline = time.monotonic() + 60
         while status(f"{url}/health/live") != 200:
@@ -81,7 +81,7 @@ def check(cli, server, scratch):
             assert status(f"{url}/v1/models") == 401
             # The log is synced every second.
             time.sleep(0.4)
-        os.kill(process, signal.SIGTERM)
+        os.kill(trace.traced(strace), signal.SIGTERM)
 
     calls = list(trace.run([server, "serve", "--config", config.name], folder, scratch / "trace", environment, use))
     seen = []

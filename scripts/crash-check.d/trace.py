@@ -3,7 +3,6 @@
 import os
 import re
 import subprocess
-import time
 from pathlib import Path
 
 from disk import File
@@ -15,7 +14,7 @@ CALLS = (
 # What a program may do that the model does not know.
 UNKNOWN_WRITES = {"writev", "sendfile", "copy_file_range"}
 UNKNOWN_NAMES = {"truncate", "link", "linkat", "mkdir", "mkdirat"}
-LINE = re.compile(r"^(?P<pid>\d+) (?P<rest>.*)$")
+LINE = re.compile(r"^(?P<pid>\d+) +(?P<rest>.*)$")
 CALL = re.compile(r"^(?P<name>\w+)\((?P<arguments>.*)\) += (?P<result>-?\d+|\?)")
 TEXT = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 
@@ -25,7 +24,7 @@ class Unknown(Exception):
 
 
 def run(command, folder, output, environment, use=None):
-    """Runs a command in a folder under strace, and `use` meanwhile, with the id of its process.
+    """Runs a command in a folder under strace, and `use` meanwhile, with the id of strace.
 
     Yields (name, arguments, texts, result).
     """
@@ -37,7 +36,7 @@ def run(command, folder, output, environment, use=None):
         )
         try:
             if use:
-                use(traced(process.pid))
+                use(process.pid)
             code = process.wait(60)
         finally:
             process.kill()
@@ -59,14 +58,9 @@ def run(command, folder, output, environment, use=None):
 
 
 def traced(strace):
-    """The process that strace runs."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        children = Path(f"/proc/{strace}/task/{strace}/children").read_text(encoding="ascii").split()
-        if children:
-            return int(children[0])
-        time.sleep(0.05)
-    raise RuntimeError("strace has started nothing")
+    """The process that strace runs, once it does."""
+    [child] = Path(f"/proc/{strace}/task/{strace}/children").read_text(encoding="ascii").split()
+    return int(child)
 
 
 class Descriptor:
