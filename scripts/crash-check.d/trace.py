@@ -16,6 +16,7 @@ UNKNOWN_WRITES = {"writev", "sendfile", "copy_file_range"}
 UNKNOWN_NAMES = {"truncate", "link", "linkat", "mkdir", "mkdirat"}
 LINE = re.compile(r"^(?P<pid>\d+) +(?P<rest>.*)$")
 CALL = re.compile(r"^(?P<name>\w+)\((?P<arguments>.*)\) += (?P<result>-?\d+|\?)")
+CLOSE = re.compile(r"^close\((\d+)")
 TEXT = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 
 
@@ -48,9 +49,14 @@ def run(command, folder, output, environment, use=None):
         pid, rest = match["pid"], match["rest"]
         if rest.endswith("<unfinished ...>"):
             begun[pid] = rest.removesuffix("<unfinished ...>").rstrip()
+            if closed := CLOSE.match(rest):
+                # Another thread may get the same number before this line is complete.
+                yield "close", closed[1], [], 0
             continue
         if resumed := re.match(r"^<\.\.\. \w+ resumed>(.*)$", rest):
             rest = begun.pop(pid) + resumed[1]
+            if CLOSE.match(rest):
+                continue
         if call := CALL.match(rest):
             texts = [bytes.fromhex(text.replace("\\x", "")) for text in TEXT.findall(call["arguments"])]
             if call["result"] != "?" and int(call["result"]) >= 0:
