@@ -148,7 +148,7 @@ def restarts_without_refusing(inside):
     inside("systemctl", "daemon-reload")
     inside("systemctl", "start", f"{UNIT}.socket", UNIT, check=False)
     log = until(lambda: [line for line in inside("journalctl", "--no-pager", "--unit", UNIT).splitlines() if "127.0.0.1:8009" in line], "an error")
-    expect("neither server.listen nor admin.listen" in log[0], f"{log}")
+    expect("none of server.listen, admin.listen and metrics.listen" in log[0], f"{log}")
     inside("systemctl", "stop", f"{UNIT}.socket", UNIT)
     inside("sh", "-c", f"rm -r {dropin}")
     inside("systemctl", "daemon-reload")
