@@ -57,6 +57,12 @@ pub struct Fallback<S> {
     store: Arc<S>,
     policy: FailurePolicy,
     local: Option<MemoryLimitStore>,
+    breaker: Breaker,
+}
+
+/// When the store is called, and what its failures change.
+#[derive(Clone)]
+struct Breaker {
     deadline: Duration,
     failures: u32,
     cool_down: Duration,
@@ -80,25 +86,27 @@ where
             store: Arc::new(store),
             policy,
             local,
-            deadline: Duration::from_millis(50),
-            failures: 5,
-            cool_down: Duration::from_secs(1),
-            on_change: None,
-            circuit: Arc::new(Circuit::new()),
+            breaker: Breaker {
+                deadline: Duration::from_millis(50),
+                failures: 5,
+                cool_down: Duration::from_secs(1),
+                on_change: None,
+                circuit: Arc::new(Circuit::new()),
+            },
         }
     }
 
     /// Sets the deadline of a decision; defaults to 50 ms.
     pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = deadline;
+        self.breaker.deadline = deadline;
         self
     }
 
     /// Sets the number of consecutive failures that open the circuit (default 5, at least 1),
     /// and how long it stays open (default 1 s).
     pub fn circuit(mut self, failures: u32, cool_down: Duration) -> Self {
-        self.failures = failures.max(1);
-        self.cool_down = cool_down;
+        self.breaker.failures = failures.max(1);
+        self.breaker.cool_down = cool_down;
         self
     }
 
@@ -108,7 +116,7 @@ where
     where
         F: Fn(&StoreHealth) + Send + Sync + 'static,
     {
-        self.on_change = Some(Arc::new(callback));
+        self.breaker.on_change = Some(Arc::new(callback));
         self
     }
 
@@ -124,7 +132,7 @@ where
 
     /// The health of the store, for metrics, readiness and the audit log.
     pub fn health(&self) -> StoreHealth {
-        self.circuit.health()
+        self.breaker.circuit.health()
     }
 
     /// Records the result of the store, and decides by the policy if it failed.
@@ -133,10 +141,34 @@ where
         answer: Result<Decision, StoreError>,
         buckets: impl Iterator<Item = Bucket<'a>>,
     ) -> Result<Decision, StoreError> {
-        if self.observe(answer.is_ok()) && answer.is_err() {
+        if self.breaker.observe(answer.is_ok()) && answer.is_err() {
             self.start_probing();
         }
         answer.or_else(|error| self.decide_locally(error, buckets))
+    }
+
+    /// Decides by the policy.
+    fn decide_locally<'a>(
+        &self,
+        error: StoreError,
+        buckets: impl Iterator<Item = Bucket<'a>>,
+    ) -> Result<Decision, StoreError> {
+        self.breaker.circuit.fallback_decisions();
+        match (self.policy, &self.local) {
+            (FailurePolicy::Local { fraction }, Some(local)) => {
+                let shares: Buckets<'a> = buckets.map(|bucket| fraction.of(bucket)).collect();
+                local.decide(&shares)
+            }
+            (FailurePolicy::Allow, _) => Ok(Decision::uncounted()),
+            (FailurePolicy::Deny | FailurePolicy::Local { .. }, _) => Err(error),
+        }
+    }
+}
+
+impl Breaker {
+    /// Whether the store may be called.
+    fn allow_call(&self) -> bool {
+        self.circuit.allow_request(self.cool_down + self.deadline)
     }
 
     /// Counts a call of the store; `true` if the circuit opened or closed.
@@ -146,26 +178,9 @@ where
             false => self.circuit.failed(self.failures, self.cool_down),
         };
         if let (true, Some(callback)) = (changed, &self.on_change) {
-            callback(&self.health());
+            callback(&self.circuit.health());
         }
         changed
-    }
-
-    /// Decides by the policy.
-    fn decide_locally<'a>(
-        &self,
-        error: StoreError,
-        buckets: impl Iterator<Item = Bucket<'a>>,
-    ) -> Result<Decision, StoreError> {
-        self.circuit.fallback_decisions();
-        match (self.policy, &self.local) {
-            (FailurePolicy::Local { fraction }, Some(local)) => {
-                let shares: Buckets<'a> = buckets.map(|bucket| fraction.of(bucket)).collect();
-                local.decide(&shares)
-            }
-            (FailurePolicy::Allow, _) => Ok(Decision::uncounted()),
-            (FailurePolicy::Deny | FailurePolicy::Local { .. }, _) => Err(error),
-        }
     }
 }
 
@@ -190,7 +205,7 @@ where
     /// While the store is down, this goes to the local limits or is lost.
     fn settle(&self, bucket: &Bucket<'_>, delta: i64) {
         match (self.policy, &self.local) {
-            _ if self.circuit.is_up() => self.store.settle(bucket, delta),
+            _ if self.breaker.circuit.is_up() => self.store.settle(bucket, delta),
             (FailurePolicy::Local { fraction }, Some(local)) => {
                 local.settle(&fraction.of(*bucket), delta);
             }
@@ -212,7 +227,7 @@ where
         if buckets.is_empty() {
             return StoreReply::Ready(Ok(Decision::uncounted()));
         }
-        if !self.circuit.allow_request(self.cool_down + self.deadline) {
+        if !self.breaker.allow_call() {
             let down = StoreError::new(StoreErrorKind::Unavailable);
             return StoreReply::Ready(self.decide_locally(down, buckets.iter().copied()));
         }
@@ -234,11 +249,7 @@ impl<S> Clone for Fallback<S> {
             store: Arc::clone(&self.store),
             policy: self.policy,
             local: self.local.clone(),
-            deadline: self.deadline,
-            failures: self.failures,
-            cool_down: self.cool_down,
-            on_change: self.on_change.clone(),
-            circuit: Arc::clone(&self.circuit),
+            breaker: self.breaker.clone(),
         }
     }
 }
@@ -247,8 +258,8 @@ impl<S> fmt::Debug for Fallback<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Fallback")
             .field("policy", &self.policy)
-            .field("deadline", &self.deadline)
-            .field("health", &self.circuit.health())
+            .field("deadline", &self.breaker.deadline)
+            .field("health", &self.breaker.circuit.health())
             .finish_non_exhaustive()
     }
 }

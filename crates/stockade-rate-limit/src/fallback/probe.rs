@@ -1,24 +1,11 @@
 //! Probes a store that is down, without requests.
 
-use std::{
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::sync::{Arc, Weak};
 
 use tokio::{runtime::Handle, time};
 
-use super::{Fallback, OnChange, circuit::Circuit};
-use crate::{FailurePolicy, LimitStore, OwnedBucket, Quota, StoreReply};
-
-/// What the task needs. It does not keep the store alive.
-struct Prober<S> {
-    store: Weak<S>,
-    circuit: Weak<Circuit>,
-    on_change: Option<Weak<OnChange>>,
-    deadline: Duration,
-    failures: u32,
-    cool_down: Duration,
-}
+use super::{Breaker, Fallback};
+use crate::{LimitStore, OwnedBucket, Quota, StoreReply};
 
 impl<S> Fallback<S>
 where
@@ -29,66 +16,41 @@ where
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
-        if self.circuit.start_probing() {
-            let prober = Prober {
-                store: Arc::downgrade(&self.store),
-                circuit: Arc::downgrade(&self.circuit),
-                on_change: self.on_change.as_ref().map(Arc::downgrade),
-                deadline: self.deadline,
-                failures: self.failures,
-                cool_down: self.cool_down,
-            };
-            runtime.spawn(prober.run());
+        if self.breaker.circuit.start_probing() {
+            let store = Arc::downgrade(&self.store);
+            runtime.spawn(run(store, self.breaker.clone()));
         }
-    }
-
-    /// Asks the store for a permit of its own.
-    async fn probe(&self) {
-        // A bucket that no lease and no earlier probe has touched: the store has to write it.
-        let name = self.circuit.health().failures.to_string();
-        let bucket = OwnedBucket::new("stockade-probe", &name, Quota::per_second(1), 1);
-        let reply = match self.store.take(&[bucket.as_bucket()]) {
-            StoreReply::Ready(answer) => Ok(answer),
-            StoreReply::Wait(wait) => time::timeout(self.deadline, wait).await,
-        };
-        self.observe(matches!(reply, Ok(Ok(_))));
     }
 }
 
-impl<S> Prober<S>
+/// Probes until the store is up again, or no longer used: the task does not keep it alive.
+async fn run<S>(store: Weak<S>, breaker: Breaker)
 where
     S: LimitStore,
 {
-    /// Probes until the store is up again, or no longer used.
-    async fn run(self) {
-        loop {
-            // Later than a request, which spares the probe.
-            time::sleep(self.cool_down + self.deadline).await;
-            let Some(fallback) = self.upgrade() else {
-                return;
-            };
-            let circuit = &fallback.circuit;
-            if !circuit.is_up() && circuit.allow_request(self.cool_down + self.deadline) {
-                fallback.probe().await;
-            }
-            if circuit.is_up() && circuit.stop_probing() {
-                return;
-            }
+    let circuit = &breaker.circuit;
+    loop {
+        // Later than a request, which spares the probe.
+        time::sleep(breaker.cool_down + breaker.deadline).await;
+        let Some(store) = store.upgrade() else {
+            return;
+        };
+        if !circuit.is_up() && breaker.allow_call() {
+            breaker.observe(has_decided(&*store, &breaker).await);
+        }
+        if circuit.is_up() && circuit.stop_probing() {
+            return;
         }
     }
+}
 
-    /// The store, if it is still used.
-    fn upgrade(&self) -> Option<Fallback<S>> {
-        Some(Fallback {
-            store: self.store.upgrade()?,
-            // A probe asks no policy.
-            policy: FailurePolicy::Deny,
-            local: None,
-            deadline: self.deadline,
-            failures: self.failures,
-            cool_down: self.cool_down,
-            on_change: self.on_change.as_ref().and_then(Weak::upgrade),
-            circuit: self.circuit.upgrade()?,
-        })
+/// Asks the store for a permit of its own; whether it decides in time.
+async fn has_decided(store: &impl LimitStore, breaker: &Breaker) -> bool {
+    // A bucket that no lease and no earlier probe has touched: the store has to write it.
+    let name = breaker.circuit.health().failures.to_string();
+    let bucket = OwnedBucket::new("stockade-probe", &name, Quota::per_second(1), 1);
+    match store.take(&[bucket.as_bucket()]) {
+        StoreReply::Ready(answer) => answer.is_ok(),
+        StoreReply::Wait(wait) => matches!(time::timeout(breaker.deadline, wait).await, Ok(Ok(_))),
     }
 }

@@ -35,7 +35,7 @@ where
     pub(super) fn new(wait: S::Wait, buckets: Vec<OwnedBucket>, fallback: Fallback<S>) -> Self {
         Self {
             wait,
-            deadline: sleep(fallback.deadline),
+            deadline: sleep(fallback.breaker.deadline),
             buckets,
             fallback,
         }
