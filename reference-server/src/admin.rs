@@ -14,9 +14,7 @@ use stockade_audit::Journal;
 use stockade_core::{client::TrustedProxies, context::ContextLayer};
 use tokio::net::TcpListener;
 
-use crate::{
-    Config, StartError, models::Models, reload::ReloadHandle, server::bind_error, systemd::Sockets,
-};
+use crate::{Config, StartError, models::Models, reload::ReloadHandle, systemd::Sockets};
 
 mod metrics;
 mod models;
@@ -45,10 +43,7 @@ impl AdminServer {
         config: &AdminConfig,
         sockets: &mut Sockets,
     ) -> Result<Self, StartError> {
-        let listener = sockets.listen(config.listen).await;
-        let bound = listener.and_then(|listener| Ok((listener.local_addr()?, listener)));
-        let (address, listener) =
-            bound.map_err(|error| bind_error(config.listen, &error, "admin.listen"))?;
+        let (listener, address) = sockets.bind(config.listen, "admin.listen").await?;
         let store = AdminStore::open(config.clone()).await;
         Ok(Self {
             listener,

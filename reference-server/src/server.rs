@@ -89,13 +89,7 @@ impl Server {
     /// Returns an error if one of these fails, a setting is invalid, or a socket is not used.
     pub(crate) async fn bind_to(config: &Config, mut sockets: Sockets) -> Result<Self, StartError> {
         let address = config.server.listen;
-        let listener = sockets
-            .listen(address)
-            .await
-            .map_err(|error| bind_error(address, &error, "--listen"))?;
-        let address = listener
-            .local_addr()
-            .map_err(|error| bind_error(address, &error, "--listen"))?;
+        let (listener, address) = sockets.bind(address, "--listen").await?;
         let hosts = HostGuard::new(&config.server.hosts)?;
         // Before anything is counted, so that all metrics are described.
         let prometheus = prometheus::install();
@@ -351,22 +345,6 @@ fn no_threads(error: std::io::Error) -> StartError {
 
 fn seconds(seconds: u32) -> Duration {
     Duration::from_secs(seconds.into())
-}
-
-/// The error of an address that `option` sets.
-pub(crate) fn bind_error(address: SocketAddr, error: &std::io::Error, option: &str) -> StartError {
-    StartError::new(match error.kind() {
-        std::io::ErrorKind::AddrInUse => format!(
-            "{address} is in use: stop the program that listens on it, or choose another \
-             address with {option}"
-        ),
-        std::io::ErrorKind::PermissionDenied => {
-            format!(
-                "permission denied to listen on {address}: choose a port above 1023 with {option}"
-            )
-        }
-        _ => format!("cannot listen on {address}: {error}; choose another address with {option}"),
-    })
 }
 
 /// The fence's configuration, limited by the server's own settings.

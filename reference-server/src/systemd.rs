@@ -40,11 +40,26 @@ impl Sockets {
         })
     }
 
-    /// Returns the socket with this address, or binds it.
+    /// Returns the socket with the address that `option` sets, or binds it; with the assigned port
+    /// if the port is 0.
     ///
     /// # Errors
-    /// Returns the error of the bind.
-    pub(crate) async fn listen(&mut self, address: SocketAddr) -> io::Result<TcpListener> {
+    /// Returns an error that names the option.
+    pub(crate) async fn bind(
+        &mut self,
+        address: SocketAddr,
+        option: &str,
+    ) -> Result<(TcpListener, SocketAddr), StartError> {
+        let listener = self.listen(address).await;
+        let bound = listener.and_then(|listener| {
+            let address = listener.local_addr()?;
+            Ok((listener, address))
+        });
+        bound.map_err(|error| bind_error(address, &error, option))
+    }
+
+    /// Returns the socket with this address, or binds it.
+    async fn listen(&mut self, address: SocketAddr) -> io::Result<TcpListener> {
         let passed = self.0.iter().position(|(passed, _)| *passed == address);
         match passed {
             Some(at) => {
@@ -68,6 +83,22 @@ impl Sockets {
             ))),
         }
     }
+}
+
+/// The error of an address that `option` sets.
+fn bind_error(address: SocketAddr, error: &io::Error, option: &str) -> StartError {
+    StartError::new(match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "{address} is in use: stop the program that listens on it, or choose another \
+             address with {option}"
+        ),
+        io::ErrorKind::PermissionDenied => {
+            format!(
+                "permission denied to listen on {address}: choose a port above 1023 with {option}"
+            )
+        }
+        _ => format!("cannot listen on {address}: {error}; choose another address with {option}"),
+    })
 }
 
 /// Says that connections are accepted.

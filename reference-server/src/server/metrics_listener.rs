@@ -8,7 +8,7 @@ use stockade_core::guard::Guard as _;
 use tokio::net::TcpListener;
 
 use super::{
-    bind_error, connection::ConnectionLimits, listener::Listener, no_threads, pressure::Pressure,
+    connection::ConnectionLimits, listener::Listener, no_threads, pressure::Pressure,
     workers::Workers,
 };
 use crate::{StartError, fence::HostGuard, systemd::Sockets};
@@ -38,10 +38,7 @@ impl MetricsListener {
         address: SocketAddr,
         sockets: &mut Sockets,
     ) -> Result<Self, StartError> {
-        let listener = sockets.listen(address).await;
-        let bound = listener.and_then(|listener| Ok((listener.local_addr()?, listener)));
-        let (address, listener) =
-            bound.map_err(|error| bind_error(address, &error, "metrics.listen"))?;
+        let (listener, address) = sockets.bind(address, "metrics.listen").await?;
         let hosts = match address.ip().is_loopback() {
             true => {
                 let names = LOCAL_HOSTS.map(str::to_owned).into_iter();
