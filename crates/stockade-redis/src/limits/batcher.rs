@@ -1,17 +1,18 @@
 //! Sends pending calls to Redis in batches.
 
-use std::sync::{
-    Arc, LazyLock,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    mem,
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use redis::Script;
 use stockade_rate_limit::{StoreError, StoreErrorKind};
 use tokio::{
-    sync::{
-        OwnedSemaphorePermit, Semaphore,
-        mpsc::{self, error::TrySendError},
-    },
+    sync::mpsc::{self, error::TrySendError},
+    task::JoinSet,
     time::{MissedTickBehavior, interval},
 };
 
@@ -30,9 +31,16 @@ const MAX_BATCH: usize = 64;
 /// The highest number of batches in flight. Meanwhile, calls gather for the next one.
 const MAX_IN_FLIGHT: usize = 2;
 
+/// Each batch has a cost of its own, in Redis and here. Therefore a second one is sent only when it
+/// has as many calls as the first: under load, both fill.
 pub(super) struct Batcher {
     calls: mpsc::Receiver<PendingCall>,
-    slots: Arc<Semaphore>,
+    /// What was received, and not sent.
+    batch: Vec<PendingCall>,
+    /// The batches in flight, which return their number of calls.
+    in_flight: JoinSet<usize>,
+    /// The calls in flight.
+    calls_in_flight: usize,
     sender: CallSender,
 }
 
@@ -46,7 +54,9 @@ impl Batcher {
     ) -> Self {
         Self {
             calls,
-            slots: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
+            batch: Vec::with_capacity(MAX_BATCH),
+            in_flight: JoinSet::new(),
+            calls_in_flight: 0,
             sender: CallSender {
                 requeue,
                 redis: redis.clone(),
@@ -60,44 +70,52 @@ impl Batcher {
         let mut sweep = interval(LIFETIME / 2);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            // Waits for a slot first, so that all calls that arrive until then join the batch.
-            let mut slot = self.slot().await;
-            let mut batch = Vec::with_capacity(MAX_BATCH);
             tokio::select! {
-                count = self.calls.recv_many(&mut batch, MAX_BATCH) => {
+                count = self.calls.recv_many(&mut self.batch, MAX_BATCH),
+                    if self.batch.len() < MAX_BATCH => {
                     if count == 0 {
-                        return;
+                        break;
                     }
+                }
+                Some(size) = self.in_flight.join_next() => {
+                    // A batch that panicked has no size.
+                    self.calls_in_flight = match self.in_flight.is_empty() {
+                        true => 0,
+                        false => self.calls_in_flight - size.unwrap_or_default(),
+                    };
                 }
                 _ = sweep.tick(), if self.sender.leases.is_some() => {
                     let leases = self.sender.leases.iter();
-                    batch.extend(leases.flat_map(|leases| leases.sweep()).map(PendingCall::Lease));
+                    let ended = leases.flat_map(|leases| leases.sweep());
+                    self.batch.extend(ended.map(PendingCall::Lease));
                 }
             }
             // Requests that were dropped are not charged.
-            batch.retain(PendingCall::is_wanted);
-            while !batch.is_empty() {
-                let rest = batch.split_off(batch.len().min(MAX_BATCH));
-                self.send(batch, slot);
-                batch = rest;
-                slot = self.slot().await;
+            self.batch.retain(PendingCall::is_wanted);
+            while self.is_due() {
+                self.send();
             }
         }
+        while !self.batch.is_empty() {
+            self.send();
+        }
+        while self.in_flight.join_next().await.is_some() {}
     }
 
-    async fn slot(&self) -> OwnedSemaphorePermit {
-        let slots = Arc::clone(&self.slots);
-        slots
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed")
+    fn is_due(&self) -> bool {
+        !self.batch.is_empty()
+            && self.in_flight.len() < MAX_IN_FLIGHT
+            && self.batch.len() >= self.calls_in_flight.min(MAX_BATCH)
     }
 
-    fn send(&self, calls: Vec<PendingCall>, slot: OwnedSemaphorePermit) {
-        let sender = self.sender.clone();
-        tokio::spawn(async move {
+    fn send(&mut self) {
+        let rest = self.batch.split_off(self.batch.len().min(MAX_BATCH));
+        let calls = mem::replace(&mut self.batch, rest);
+        let (sender, size) = (self.sender.clone(), calls.len());
+        self.calls_in_flight += size;
+        self.in_flight.spawn(async move {
             sender.send(calls).await;
-            drop(slot);
+            size
         });
     }
 }
