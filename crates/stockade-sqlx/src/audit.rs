@@ -1,26 +1,22 @@
 //! A sink for audit records in a database.
 
+mod connection;
 mod dialect;
+mod log;
 mod row;
 mod table;
 
 use std::{
-    fmt,
-    future::Future,
-    io,
+    fmt, io,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use stockade_audit::{Batch, Sink, StoredLog};
-use tokio::{
-    runtime::{self, Handle, Runtime},
-    time,
-};
 
-use table::{Append, AuditTable};
+pub use log::{SqlAuditLog, SqlAuditReader};
 
-/// The timeout for writing a batch.
-const BATCH_TIMEOUT: Duration = Duration::from_secs(15);
+use connection::TableConnection;
+use table::Append;
 
 /// Old batches are removed after this many writes, and at most this many: twice as many as were
 /// written, but few enough not to delay a write.
@@ -54,12 +50,9 @@ const PRUNE_LIMIT: i64 = 2 * PRUNE_INTERVAL as i64;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct SqlSink {
-    url: String,
+    connection: TableConnection,
     log: String,
     keep: Option<Duration>,
-    /// `None` only while the sink is dropped.
-    runtime: Option<Runtime>,
-    table: Option<Box<dyn AuditTable>>,
     /// The last known number of records in the log.
     last: i64,
     /// The result of the last attempt is unknown.
@@ -86,37 +79,6 @@ impl SqlSink {
         }
     }
 
-    /// Runs work on the table, with the existing connection or a new one.
-    fn with_table<T>(
-        &mut self,
-        work: impl AsyncFnOnce(&mut dyn AuditTable) -> io::Result<T> + Send,
-    ) -> io::Result<T>
-    where
-        T: Send,
-    {
-        let (url, table) = (&self.url, &mut self.table);
-        let runtime = self.runtime.as_ref().expect("it is there until the drop");
-        let done = async || {
-            let mut connected = match table.take() {
-                Some(connected) => connected,
-                None => dialect::connect(url).await?,
-            };
-            let done = work(&mut *connected).await?;
-            // A connection is reused only after success.
-            *table = Some(connected);
-            Ok(done)
-        };
-        let done = || runtime.block_on(with_timeout(done()));
-        if Handle::try_current().is_err() {
-            return done();
-        }
-        // A runtime thread must not block on a future, but may start a journal.
-        std::thread::scope(|scope| {
-            let done = scope.spawn(done).join();
-            done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
-    }
-
     /// Removes a limited number of old batches.
     fn prune(&mut self) {
         let Some(keep) = self.keep else { return };
@@ -124,17 +86,14 @@ impl SqlSink {
         let before = now.unwrap_or_default().saturating_sub(keep);
         let before = i64::try_from(before.as_secs()).unwrap_or(i64::MAX);
         let log = self.log.clone();
-        let done = self.with_table(async move |table| table.prune(&log, before, PRUNE_LIMIT).await);
+        let done = self
+            .connection
+            .with_table(async move |table| table.prune(&log, before, PRUNE_LIMIT).await);
         if let Err(error) = done {
             // The write has succeeded; removal is tried again later.
             tracing::warn!(%error, "cannot remove old audit records");
         }
     }
-}
-
-async fn with_timeout<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    let done = time::timeout(BATCH_TIMEOUT, work).await;
-    done.unwrap_or_else(|_| Err(io::Error::other("the database does not respond")))
 }
 
 impl SqlSinkBuilder {
@@ -164,21 +123,17 @@ impl SqlSinkBuilder {
             ));
         }
         let mut sink = SqlSink {
-            url: self.url,
+            connection: TableConnection::new(self.url)?,
             log: self.log,
             keep: self.keep,
-            runtime: Some(
-                runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build()?,
-            ),
-            table: None,
             last: 0,
             may_be_written: false,
             written: 0,
         };
         let log = sink.log.clone();
-        sink.last = sink.with_table(async move |table| table.last(&log).await)?;
+        sink.last = sink
+            .connection
+            .with_table(async move |table| table.last(&log).await)?;
         Ok(sink)
     }
 }
@@ -197,7 +152,9 @@ impl Sink for SqlSink {
         };
         // Until the result is known.
         self.may_be_written = true;
-        self.last = self.with_table(async move |table| table.append(append).await)?;
+        self.last = self
+            .connection
+            .with_table(async move |table| table.append(append).await)?;
         self.may_be_written = false;
         self.written += 1;
         if self.written >= PRUNE_INTERVAL {
@@ -208,32 +165,26 @@ impl Sink for SqlSink {
     }
 
     fn reopen(&mut self) -> io::Result<()> {
-        self.table = None;
+        self.connection.close();
         let log = self.log.clone();
-        self.with_table(async move |table| table.last(&log).await)
+        self.connection
+            .with_table(async move |table| table.last(&log).await)
             .map(drop)
     }
 
     fn stored_log(&mut self) -> io::Result<StoredLog> {
         let log = self.log.clone();
-        let (lines, head) = self.with_table(async move |table| table.newest(&log).await)?;
+        let (lines, head) = self
+            .connection
+            .with_table(async move |table| table.newest(&log).await)?;
         let log = (!lines.is_empty()).then(|| Box::new(io::Cursor::new(lines)) as _);
         Ok(StoredLog { log, head })
     }
 
     fn store_head(&mut self, head: &str) -> io::Result<()> {
         let (log, head) = (self.log.clone(), head.to_owned());
-        self.with_table(async move |table| table.store_head(&log, &head).await)
-    }
-}
-
-impl Drop for SqlSink {
-    fn drop(&mut self) {
-        self.table = None;
-        if let Some(runtime) = self.runtime.take() {
-            // A blocking shutdown panics on a runtime thread, and no task is running.
-            runtime.shutdown_background();
-        }
+        self.connection
+            .with_table(async move |table| table.store_head(&log, &head).await)
     }
 }
 

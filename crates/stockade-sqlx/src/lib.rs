@@ -61,15 +61,10 @@
 //!   record, and `stockade_audit_logs` with one row per log and its signed head. The role needs
 //!   `SELECT` and `INSERT` on both, `UPDATE` on the second, `SELECT` on
 //!   `stockade_audit_migrations`, and `DELETE` on the first if old records are removed. A
-//!   read-only role needs `SELECT`.
+//!   read-only role needs `SELECT`, and one that forgets records also `UPDATE` on the first.
 //! - Old records are removed only while new ones are written.
-//! - Verify a log with a chain in the same way as a file:
-//!   ```console
-//!   $ psql -qAtX -c "SELECT line FROM stockade_audit WHERE log = 'stockade' ORDER BY position" >audit.log
-//!   $ psql -qAtX -c "SELECT head FROM stockade_audit_logs WHERE log = 'stockade'" >audit.log.head
-//!   $ stockade audit verify audit.log --key-file audit.key
-//!   ```
-//!   With SQLite, `sqlite3 audit.db "SELECT …"` does the same.
+//! - `stockade audit verify postgres://stockade@db.example/audit --database-log server-1` verifies a
+//!   log with a chain, and [`SqlAuditLog`] does it in a program.
 //! - The table has seven indexes, which dominate the cost of an insert. For more than a few
 //!   thousand requests per second, write a file and load it later.
 //!
@@ -203,7 +198,7 @@ mod snapshot;
 mod sqlite;
 mod store;
 
-pub use audit::{SqlSink, SqlSinkBuilder};
+pub use audit::{SqlAuditLog, SqlAuditReader, SqlSink, SqlSinkBuilder};
 pub use health::StoreHealth;
 #[cfg(feature = "sqlite")]
 pub use snapshot::{snapshot_sqlite, sqlite_faults};

@@ -41,6 +41,8 @@ macro_rules! scenarios {
 
 scenarios! {
     resumes_a_chain(ask);
+    forgets_records_of_a_log_in_use(ask);
+    reads_a_log_of_many_chunks(ask);
     detects_altered_and_deleted_rows(ask, edit);
     stores_hostile_text_unchanged(ask);
     removes_old_batches_and_keeps_the_chain_valid(ask);

@@ -10,6 +10,9 @@ pub(super) trait Dialect: sqlx::Database {
     /// Begins a write transaction.
     const BEGIN: &'static str;
 
+    /// Begins a transaction that sees one state of the tables.
+    const SNAPSHOT: &'static str;
+
     /// Inserts the rows of a batch. Parameters: log, position before the first row, JSON array.
     const INSERT: &'static str;
 
@@ -43,6 +46,8 @@ macro_rules! prune {
 #[cfg(feature = "sqlite")]
 impl Dialect for sqlx::Sqlite {
     const BEGIN: &'static str = "BEGIN IMMEDIATE";
+    // The first statement fixes the state.
+    const SNAPSHOT: &'static str = "BEGIN";
     const INSERT: &'static str = concat!(
         "INSERT INTO stockade_audit (log, position, ",
         columns!(),
@@ -60,6 +65,7 @@ impl Dialect for sqlx::Sqlite {
 #[cfg(feature = "postgres")]
 impl Dialect for sqlx::Postgres {
     const BEGIN: &'static str = "BEGIN";
+    const SNAPSHOT: &'static str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
     const INSERT: &'static str = concat!(
         "INSERT INTO stockade_audit (log, position, ",
         columns!(),

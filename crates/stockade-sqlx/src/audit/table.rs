@@ -22,9 +22,16 @@ const FIND_LINE: &str = "SELECT count(*) FROM stockade_audit \
 const LAST: &str = "SELECT coalesce(max(last), 0) FROM stockade_audit_logs WHERE log = $1";
 const BATCH_BEFORE: &str = "SELECT coalesce(max(position), 0) FROM stockade_audit \
     WHERE log = $1 AND ends_batch AND position <= $2";
-const LINES: &str = "SELECT line FROM stockade_audit WHERE log = $1 AND position > $2 \
+const LINES: &str = "SELECT position, line FROM stockade_audit WHERE log = $1 AND position > $2 \
     ORDER BY position LIMIT $3";
 const HEAD: &str = "SELECT head FROM stockade_audit_logs WHERE log = $1 AND head IS NOT NULL";
+/// The columns of a record that was forgotten, unless it has changed.
+const FORGET: &str = "UPDATE stockade_audit SET line = $4, level = 'info', \
+    message = 'record forgotten', event = 'record_forgotten', request_id = NULL, method = NULL, \
+    path = NULL, ip = NULL, user_id = NULL, status = NULL, outcome = NULL, guard = NULL, \
+    code = NULL, reason = NULL, subject = NULL, model = NULL, prompt_tokens = NULL, \
+    completion_tokens = NULL, bytes_in = NULL, bytes_out = NULL, latency_ms = NULL \
+    WHERE log = $1 AND position = $2 AND line = $3 RETURNING position";
 const KEEP_HEAD: &str = "UPDATE stockade_audit_logs SET head = $2 WHERE log = $1";
 
 pub(super) type TableFuture<'d, T> = Pin<Box<dyn Future<Output = io::Result<T>> + 'd>>;
@@ -43,6 +50,13 @@ pub(super) struct Append {
     pub(super) may_be_written: bool,
 }
 
+/// A row of a log.
+pub(super) struct StoredLine {
+    pub(super) position: i64,
+    /// The record, without a line feed.
+    pub(super) line: String,
+}
+
 /// The interface between a sink and a database.
 pub(super) trait AuditTable: Send {
     /// The number of records ever written to a log.
@@ -54,7 +68,28 @@ pub(super) trait AuditTable: Send {
     /// The newest lines, from the start of a batch, and the head.
     fn newest<'t>(&'t mut self, log: &'t str) -> TableFuture<'t, (Vec<u8>, Option<String>)>;
 
+    /// The first lines after a position.
+    fn lines<'t>(
+        &'t mut self,
+        log: &'t str,
+        after: i64,
+        limit: i64,
+    ) -> TableFuture<'t, Vec<StoredLine>>;
+
+    fn head<'t>(&'t mut self, log: &'t str) -> TableFuture<'t, Option<String>>;
+
     fn store_head<'t>(&'t mut self, log: &'t str, head: &'t str) -> TableFuture<'t, ()>;
+
+    /// Begins to read a snapshot of the tables, until the connection is closed.
+    fn begin_snapshot(&mut self) -> TableFuture<'_, ()>;
+
+    /// Replaces lines by those of forgotten records, and returns how many: another line at the
+    /// position is kept.
+    fn forget<'t>(
+        &'t mut self,
+        log: &'t str,
+        lines: Vec<(StoredLine, String)>,
+    ) -> TableFuture<'t, u64>;
 
     /// Removes up to `batches` batches that end before a time in seconds since 1970.
     fn prune<'t>(&'t mut self, log: &'t str, before: i64, batches: i64) -> TableFuture<'t, ()>;
@@ -64,6 +99,45 @@ pub(super) trait AuditTable: Send {
 pub(super) struct SqlTable<DB>(pub(super) DB::Connection)
 where
     DB: Dialect;
+
+impl<DB> SqlTable<DB>
+where
+    DB: Dialect<Arguments: IntoArguments<DB>>,
+    for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
+    for<'q> &'q str: Encode<'q, DB> + Type<DB>,
+    for<'q> i64: Encode<'q, DB> + Decode<'q, DB> + Type<DB>,
+    for<'r> String: Decode<'r, DB> + Type<DB>,
+    usize: ColumnIndex<DB::Row>,
+{
+    async fn read_lines(
+        &mut self,
+        log: &str,
+        after: i64,
+        limit: i64,
+    ) -> sqlx::Result<Vec<StoredLine>> {
+        let rows = sqlx::query(LINES)
+            .bind(log)
+            .bind(after)
+            .bind(limit)
+            .fetch_all(&mut self.0)
+            .await?;
+        let lines = rows.iter().map(|row| {
+            Ok(StoredLine {
+                position: row.try_get(0)?,
+                line: row.try_get(1)?,
+            })
+        });
+        lines.collect()
+    }
+
+    async fn read_head(&mut self, log: &str) -> sqlx::Result<Option<String>> {
+        let head = sqlx::query(HEAD)
+            .bind(log)
+            .fetch_optional(&mut self.0)
+            .await?;
+        head.map(|row| row.try_get(0)).transpose()
+    }
+}
 
 impl<DB> AuditTable for SqlTable<DB>
 where
@@ -123,23 +197,60 @@ where
                 .fetch_one(&mut self.0)
                 .await?;
             let after: i64 = row.try_get(0)?;
-            let rows = sqlx::query(LINES)
-                .bind(log)
-                .bind(after.max(last - MAX_RESUME_LINES))
-                .bind(MAX_RESUME_LINES)
-                .fetch_all(&mut self.0)
-                .await?;
+            let after = after.max(last - MAX_RESUME_LINES);
+            let rows = self.read_lines(log, after, MAX_RESUME_LINES).await?;
             let mut lines = Vec::new();
             for row in rows {
-                lines.extend_from_slice(row.try_get::<String, _>(0)?.as_bytes());
+                lines.extend_from_slice(row.line.as_bytes());
                 lines.push(b'\n');
             }
-            let head = sqlx::query(HEAD)
-                .bind(log)
-                .fetch_optional(&mut self.0)
-                .await?;
-            let head = head.map(|row| row.try_get(0)).transpose()?;
+            let head = self.read_head(log).await?;
             Ok((lines, head))
+        })
+    }
+
+    fn lines<'t>(
+        &'t mut self,
+        log: &'t str,
+        after: i64,
+        limit: i64,
+    ) -> TableFuture<'t, Vec<StoredLine>> {
+        boxed(self.read_lines(log, after, limit))
+    }
+
+    fn head<'t>(&'t mut self, log: &'t str) -> TableFuture<'t, Option<String>> {
+        boxed(self.read_head(log))
+    }
+
+    fn begin_snapshot(&mut self) -> TableFuture<'_, ()> {
+        boxed(async move {
+            sqlx::query(DB::SNAPSHOT)
+                .execute(&mut self.0)
+                .await
+                .map(drop)
+        })
+    }
+
+    fn forget<'t>(
+        &'t mut self,
+        log: &'t str,
+        lines: Vec<(StoredLine, String)>,
+    ) -> TableFuture<'t, u64> {
+        boxed(async move {
+            let mut transaction = self.0.begin_with(DB::BEGIN).await?;
+            let mut count = 0;
+            for (stored, new) in &lines {
+                let updated = sqlx::query(FORGET)
+                    .bind(log)
+                    .bind(stored.position)
+                    .bind(stored.line.as_str())
+                    .bind(new.as_str())
+                    .fetch_optional(&mut *transaction)
+                    .await?;
+                count += u64::from(updated.is_some());
+            }
+            transaction.commit().await?;
+            Ok(count)
         })
     }
 

@@ -1,14 +1,18 @@
 //! Scenarios for audit records in any database: each takes a URL, and functions to query or
 //! edit the database.
 
-use std::{io::Cursor, thread, time::Duration};
+use std::{
+    io::{BufRead, Cursor, ErrorKind},
+    thread,
+    time::Duration,
+};
 
 use stockade_audit::{
     AuditLog, ChainKey, EventKind, Journal, JournalBuilder, Overflow, Report, SecurityEvent,
     Verifier,
 };
 use stockade_core::clock::Timestamp;
-use stockade_sqlx::SqlSink;
+use stockade_sqlx::{SqlAuditLog, SqlSink};
 use stockade_testkit::{FakeClock, poll::until};
 
 /// Longer than any operation takes on a busy machine.
@@ -98,6 +102,61 @@ pub(crate) async fn resumes_a_chain(url: &str, ask: impl Ask) {
         ask("SELECT subject FROM stockade_audit WHERE event = 'key_revoked' ORDER BY position")
             .await;
     assert_eq!(subjects, ["a0", "a1", "a2", "b0", "b1", "b2"]);
+}
+
+pub(crate) async fn forgets_records_of_a_log_in_use(url: &str, ask: impl Ask) {
+    let log = AuditLog::new(chained(sink(url)).start().unwrap());
+    for subject in ["team-a", "team-b", "team-a"] {
+        event(&log, subject);
+    }
+    let mut stored = SqlAuditLog::open(url, "app").unwrap();
+    let now = Timestamp::from_secs(1_800_000_000);
+    let forget = |line: &str| {
+        let is_of_person = line.contains("\"team-a\"");
+        let forgotten = is_of_person.then(|| key().forget(line.as_bytes(), now))??;
+        Some(String::from_utf8(forgotten).unwrap())
+    };
+    assert_eq!(stored.forget(forget).unwrap(), 2);
+    assert_eq!(stored.forget(forget).unwrap(), 0);
+    event(&log, "team-c");
+    tokio::task::spawn_blocking(|| drop(log)).await.unwrap();
+
+    let report = verified(&ask).await;
+    assert!(report.is_intact(), "{report:?}");
+    assert_eq!(report.forgotten, 2);
+    let subjects = "SELECT subject FROM stockade_audit WHERE subject IS NOT NULL ORDER BY position";
+    assert_eq!(ask(subjects).await, ["team-b", "team-c"]);
+    let times = "SELECT message FROM stockade_audit WHERE event = 'record_forgotten' \
+                 AND at IS NOT NULL AND ends_batch AND line NOT LIKE '%team-a%'";
+    assert_eq!(ask(times).await, ["record forgotten"; 2]);
+    // A server that starts continues the log.
+    drop(chained(sink(url)).start().unwrap());
+    assert_eq!(findings(&ask).await, ["none", "intact"]);
+
+    let lines: Result<Vec<_>, _> = stored.reader().unwrap().lines().collect();
+    assert_eq!(lines.unwrap(), ask(LINES).await);
+    let error = SqlAuditLog::open(url, "other").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+}
+
+pub(crate) async fn reads_a_log_of_many_chunks(url: &str, ask: impl Ask) {
+    let log = AuditLog::new(chained(sink(url)).start().unwrap());
+    for number in 0..2_500 {
+        log.event(SecurityEvent::new(EventKind::KeyRevoked).subject(number.to_string()));
+    }
+    log.flush(TIMEOUT).unwrap();
+    let mut stored = SqlAuditLog::open(url, "app").unwrap();
+    let mut lines = stored.reader().unwrap().lines();
+    assert!(lines.next().unwrap().unwrap().contains("log_opened"));
+    // Records that are written meanwhile are not part of it.
+    event(&log, "later");
+    assert_eq!(lines.map(Result::unwrap).count(), 2_500);
+    tokio::task::spawn_blocking(|| drop(log)).await.unwrap();
+    let lines = stored.reader().unwrap().lines();
+    assert_eq!(
+        lines.map(Result::unwrap).collect::<Vec<_>>(),
+        ask(LINES).await
+    );
 }
 
 pub(crate) async fn detects_altered_and_deleted_rows(
