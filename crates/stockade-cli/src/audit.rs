@@ -4,6 +4,7 @@ mod fault;
 mod forget;
 mod invalid_lines;
 mod key;
+mod location;
 mod log;
 mod progress;
 mod reverse_lines;
@@ -22,7 +23,8 @@ use crate::{CliError, Outcome};
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
 A log is named by its current file, such as app.log. Rotated files, such as
-app.log.20260131T120000Z-000, are read as well, oldest first.
+app.log.20260131T120000Z-000, are read as well, oldest first. `verify` and `forget` also read
+databases, such as sqlite:audit.db.
 
 Examples:
   stockade audit verify audit.log --key-file audit.key

@@ -10,7 +10,13 @@ use clap::Args;
 use serde::Serialize;
 use stockade_audit::{ChainKey, Report, Verifier};
 
-use super::{fault::FaultReport, key::KeyArgs, log, progress::Progress};
+use super::{
+    fault::FaultReport,
+    key::KeyArgs,
+    location::{DatabaseLog, LocationArgs, LogLocation},
+    log,
+    progress::Progress,
+};
 use crate::{
     CliError, CliErrorKind, Outcome,
     escape::escape,
@@ -22,7 +28,8 @@ use crate::{
 #[command(after_help = "\
 Each batch of records ends in a seal (HMAC-SHA-256) over its bytes and the previous seal, which
 detects lines that were changed, added, removed or moved. The head, a signed file next to the
-log, stores the end of the log, and detects records that were removed from it. Records sealed
+log or a row of the database, stores the end of the log, and detects records that were removed
+from it. Records sealed
 with an earlier key can only be verified if that key is given as well.
 
 Examples:
@@ -30,15 +37,15 @@ Examples:
   stockade audit verify audit.log --key-file old.key --key-id 2025 \\
       --key-file new.key --key-id 2026
   STOCKADE_AUDIT_KEY=… stockade audit verify audit.log --json | jq .faults
+  stockade audit verify postgres://stockade@db/audit --database-log server-1 --key-file audit.key
 
 Exit codes: 0 intact, 1 not intact, 2 not verified because of a usage error or a failure.")]
 pub(super) struct VerifyArgs {
-    /// The log
-    #[arg(value_name = "FILE")]
-    log: PathBuf,
+    #[command(flatten)]
+    log: LocationArgs,
     #[command(flatten)]
     keys: KeyArgs,
-    /// The head of the log [default: FILE.head, if it exists]
+    /// The head of the log [default: FILE.head, if it exists, or the one in the database]
     #[arg(long, value_name = "FILE")]
     head: Option<PathBuf>,
     /// Write JSON
@@ -48,9 +55,7 @@ pub(super) struct VerifyArgs {
 
 impl VerifyArgs {
     pub(super) fn run(self) -> Result<Outcome, CliError> {
-        let keys = self.keys.read().map_err(CliError::inconclusive)?;
-        let verified = Verified::new(&self.log, self.head.as_deref(), keys);
-        let found = verified.map_err(CliError::inconclusive)?.explain();
+        let found = self.verify().map_err(CliError::inconclusive)?.explain();
         match found.report(self.json) {
             // Standard output is closed, but the exit code is the result.
             Err(failure) if failure.kind() == CliErrorKind::BrokenPipe => {}
@@ -61,6 +66,11 @@ impl VerifyArgs {
             false => Outcome::Negative,
         })
     }
+
+    fn verify(&self) -> Result<Verified, CliError> {
+        let log = self.log.location()?;
+        Verified::new(&log, self.head.as_deref(), self.keys.read()?)
+    }
 }
 
 /// A log that was verified.
@@ -68,15 +78,52 @@ pub(super) struct Verified {
     pub(super) report: Report,
     paths: Vec<PathBuf>,
     has_head: bool,
+    is_database: bool,
 }
 
 impl Verified {
     /// Verifies a log with its head, or with the head in another file.
     pub(super) fn new(
-        log: &Path,
+        log: &LogLocation,
         head: Option<&Path>,
         keys: Vec<ChainKey>,
     ) -> Result<Self, CliError> {
+        match log {
+            LogLocation::Files(log) => Self::of_files(log, head, keys),
+            LogLocation::Database(log) => Self::of_database(log, head, keys),
+        }
+    }
+
+    fn of_database(
+        log: &DatabaseLog,
+        head: Option<&Path>,
+        keys: Vec<ChainKey>,
+    ) -> Result<Self, CliError> {
+        let mut stored = log.open()?;
+        let failed = |error| log.failed(&error);
+        // Before the log: it may be written to meanwhile.
+        let head = match head {
+            Some(path) => {
+                Some(fs::read_to_string(path).map_err(|error| log::unreadable(path, &error))?)
+            }
+            None => stored.head().map_err(failed)?,
+        };
+        let mut verifier = Verifier::new(keys);
+        if let Some(head) = &head {
+            verifier = verifier.head(head);
+        }
+        verifier
+            .read(stored.reader().map_err(failed)?)
+            .map_err(failed)?;
+        Ok(Self {
+            report: verifier.finish(),
+            paths: vec![log.to_string().into()],
+            has_head: head.is_some(),
+            is_database: true,
+        })
+    }
+
+    fn of_files(log: &Path, head: Option<&Path>, keys: Vec<ChainKey>) -> Result<Self, CliError> {
         // Before the log: it may be written to meanwhile.
         let head = read_head(log, head)?;
         let mut verifier = Verifier::new(keys);
@@ -94,12 +141,15 @@ impl Verified {
             report: verifier.finish(),
             paths: files.into_iter().map(|file| file.path).collect(),
             has_head: head.is_some(),
+            is_database: false,
         })
     }
 
     pub(super) fn explain(&self) -> VerifyReport {
         let paths: Vec<_> = self.paths.iter().map(PathBuf::as_path).collect();
-        VerifyReport::new(&self.report, &paths, self.has_head)
+        let mut report = VerifyReport::new(&self.report, &paths, self.has_head);
+        report.is_database = self.is_database;
+        report
     }
 }
 
@@ -123,6 +173,8 @@ pub(crate) fn default_head(log: &Path) -> PathBuf {
 /// The result of a verification.
 #[derive(Debug, Serialize)]
 pub(crate) struct VerifyReport {
+    #[serde(skip)]
+    is_database: bool,
     intact: bool,
     files: Vec<String>,
     lines: u64,
@@ -149,6 +201,7 @@ impl VerifyReport {
     pub(crate) fn new(report: &Report, paths: &[&Path], head: bool) -> Self {
         let explained = |fault| FaultReport::new(fault, paths);
         Self {
+            is_database: false,
             intact: report.is_intact(),
             files: paths
                 .iter()
@@ -209,12 +262,15 @@ impl VerifyReport {
             0 => String::new(),
             changes => format!(", {}", plural(changes, "key change")),
         };
+        let place = match self.is_database {
+            true => "the database".to_owned(),
+            false => plural(self.files.len() as u64, "file"),
+        };
         format!(
-            "{} of {} verified by {}{numbers}, in {}{keys}",
+            "{} of {} verified by {}{numbers}, in {place}{keys}",
             self.verified,
             plural(self.lines, "line"),
             plural(self.seals, "seal"),
-            plural(self.files.len() as u64, "file")
         )
     }
 
@@ -225,7 +281,11 @@ impl VerifyReport {
         }
         if let Some(before) = self.first_record.filter(|first| *first > 1) {
             output::note(format_args!(
-                "The log begins with record {before}: rotation has removed older files."
+                "The log begins with record {before}: {}.",
+                match self.is_database {
+                    true => "`audit.database_keep_days` has removed older records",
+                    false => "rotation has removed older files",
+                }
             ));
         }
         if self.unverified > 0 {

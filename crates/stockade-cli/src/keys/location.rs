@@ -39,10 +39,7 @@ impl StoreLocation {
         if let Some(text) = flag {
             let location = Self::parse(&text)?;
             if location.has_password() {
-                return Err(CliError::usage(
-                    "--store contains a password, which every process on the machine can read",
-                )
-                .with_help(format_args!(
+                return Err(password_in_arguments("--store").with_help(format_args!(
                     "set {STORE_VARIABLE} to the URL, or PGPASSWORD to the password"
                 )));
             }
@@ -84,6 +81,22 @@ impl StoreLocation {
             return false;
         };
         url.password().is_some() || url.query_pairs().any(|(name, _)| name == "password")
+    }
+
+    /// The database of this URL in the arguments; `None` for a file.
+    pub(crate) fn database(text: &str) -> Result<Option<Self>, CliError> {
+        let is_database = ["sqlite:", "postgres:", "postgresql:"]
+            .iter()
+            .any(|scheme| text.starts_with(scheme));
+        if !is_database {
+            return Ok(None);
+        }
+        let location = Self::parse(text)?;
+        if location.has_password() {
+            return Err(password_in_arguments("the URL")
+                .with_help("set PGPASSWORD to the password, and omit it from the URL"));
+        }
+        Ok(Some(location))
     }
 
     /// Whether the store is this file.
@@ -131,6 +144,12 @@ impl StoreLocation {
             Self::Postgres(url) => Box::new(SqlKeyStore::connect_static(url.as_str()).await?),
         }))
     }
+}
+
+fn password_in_arguments(name: &str) -> CliError {
+    CliError::usage(format_args!(
+        "{name} contains a password, which every process on the machine can read"
+    ))
 }
 
 /// The path in a URL `sqlite:PATH` or `sqlite://PATH`, as sqlx reads it.

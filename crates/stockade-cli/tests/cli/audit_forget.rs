@@ -5,7 +5,10 @@ use std::{fs, os::unix::fs::PermissionsExt};
 use stockade_audit::{AuditLog, EventKind, SecurityEvent, log_files};
 
 use crate::{
-    audit_logs::{SECRET, TIMEOUT, TWO_KEYS, event, journal, key, sealed, sealed_with_two_keys},
+    audit_logs::{
+        SECRET, TIMEOUT, TWO_KEYS, event, journal, key, sealed, sealed_database,
+        sealed_with_two_keys,
+    },
     sandbox::Sandbox,
 };
 
@@ -185,4 +188,38 @@ fn changes_nothing_without_an_intact_log_a_key_or_a_confirmation() {
     sandbox
         .run("audit forget plain.log --key-file audit.key --user key-1 --yes")
         .assert_failed(2, "has no sealed record");
+}
+
+#[test]
+fn forgets_records_of_a_database_that_is_written_to() {
+    let sandbox = Sandbox::new();
+    let journal = sealed_database(&sandbox);
+    let log = "sqlite:audit.db --database-log server-1 --key-file audit.key";
+    let forget = format!("audit forget {log} --yes --user key-1");
+    let counted = sandbox.run_ok(&format!("{forget} --dry-run"));
+    assert_eq!(
+        counted.stdout,
+        "sqlite:audit.db: 2 records\n2 records would be forgotten\n"
+    );
+    let output = sandbox.run_ok(&forget);
+    assert_eq!(
+        output.stdout,
+        "sqlite:audit.db: 2 records\nforgotten: 2 records\n"
+    );
+    event(&AuditLog::new(journal.clone()), "key-3");
+    drop(journal);
+
+    let verified = sandbox.run_ok(&format!("audit verify {log}"));
+    assert!(
+        verified.stdout.starts_with("intact: 5 of 5 lines") && verified.stdout.contains("database"),
+        "{}",
+        verified.combined()
+    );
+    assert!(verified.stderr.contains("replaced 2 records"));
+    let again = sandbox.run_ok(&format!("{forget} --json")).json();
+    assert_eq!(again["forgotten"], 0);
+
+    sandbox
+        .run(&format!("{forget} --include-current"))
+        .assert_failed(2, "--include-current is for a log in files");
 }

@@ -5,6 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 use stockade_audit::{
     AuditLog, ChainKey, EventKind, FileSink, Journal, Overflow, Rotation, SecurityEvent, log_files,
 };
+use stockade_sqlx::SqlSink;
 
 use crate::sandbox::Sandbox;
 
@@ -42,6 +43,21 @@ pub(crate) fn sealed() -> Sandbox {
     drop(log);
     assert!(log_files(sandbox.path("audit.log")).unwrap().len() > 1);
     sandbox
+}
+
+/// A sealed log of three events in `audit.db`, its journal, and its key.
+pub(crate) fn sealed_database(sandbox: &Sandbox) -> Journal {
+    sandbox.write("audit.key", format!("{SECRET}\n"));
+    fs::set_permissions(sandbox.path("audit.key"), fs::Permissions::from_mode(0o600)).unwrap();
+    let url = format!("sqlite:{}", sandbox.path("audit.db").display());
+    let sink = SqlSink::builder(url).log("server-1").open().unwrap();
+    let journal = Journal::builder(sink, Overflow::DropAndCount).chain(key("1", SECRET));
+    let journal = journal.start().unwrap();
+    let log = AuditLog::new(journal.clone());
+    for subject in ["key-1", "key-2", "key-1"] {
+        event(&log, subject);
+    }
+    journal
 }
 
 /// The keys of [`sealed_with_two_keys`].

@@ -5,7 +5,7 @@ use std::fs;
 use stockade_audit::log_files;
 
 use crate::{
-    audit_logs::{SECRET, TWO_KEYS, sealed, sealed_with_two_keys},
+    audit_logs::{SECRET, TWO_KEYS, sealed, sealed_database, sealed_with_two_keys},
     sandbox::{CommandOutput, Sandbox},
 };
 
@@ -148,4 +148,45 @@ fn reports_a_key_variable_that_is_not_utf_8() {
     command.env("STOCKADE_AUDIT_KEY", OsStr::from_bytes(b"\xff"));
     let output: CommandOutput = command.output().unwrap().into();
     output.assert_failed(2, "STOCKADE_AUDIT_KEY is not UTF-8");
+}
+
+#[test]
+fn verifies_a_database() {
+    let sandbox = Sandbox::new();
+    drop(sealed_database(&sandbox));
+    let verify = "audit verify sqlite:audit.db --key-file audit.key --database-log server-1";
+    let output = sandbox.run_ok(verify);
+    assert!(
+        output.stdout.starts_with("intact: 4 of 4 lines"),
+        "{}",
+        output.combined()
+    );
+    assert_eq!(output.stderr, "");
+
+    sandbox.write("forged.head", "not a head");
+    let forged = sandbox.run(&format!("{verify} --head forged.head"));
+    assert_eq!(forged.code, 1, "{}", forged.combined());
+    for (command, error) in [
+        (
+            "audit verify sqlite:audit.db --key-file audit.key",
+            "the database has no audit log \"stockade\"",
+        ),
+        (
+            "audit verify sqlite:other.db --key-file audit.key",
+            "sqlite:other.db does not exist",
+        ),
+        (
+            "audit verify audit.log --key-file audit.key --database-log server-1",
+            "the log is a file",
+        ),
+        (
+            "audit verify postgres://user:hunter2@127.0.0.1:1/audit --key-file audit.key",
+            "the URL contains a password",
+        ),
+    ] {
+        let output = sandbox.run(command);
+        output.assert_failed(2, error);
+        assert!(!output.combined().contains("hunter2"));
+    }
+    assert!(!sandbox.path("other.db").exists());
 }

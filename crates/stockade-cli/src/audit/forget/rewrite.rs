@@ -48,7 +48,7 @@ pub(super) fn rewrite(
     })
 }
 
-fn matches(subject: &Subject, line: &[u8]) -> bool {
+pub(super) fn matches(subject: &Subject, line: &[u8]) -> bool {
     parse_record(line).is_some_and(|record| subject.matches(&record))
 }
 
