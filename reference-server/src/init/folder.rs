@@ -1,7 +1,7 @@
 //! The new files, which are written to a temporary directory and moved when all of them are valid.
 
 use std::{
-    fs::{self, DirBuilder, OpenOptions, Permissions},
+    fs::{self, DirBuilder, File, OpenOptions, Permissions},
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -28,6 +28,7 @@ pub(super) const NAMES: [&str; 5] = [KEYS, AUDIT_KEY, DENY_LIST, unit::NAME, CON
 /// Removed on drop, with its files.
 pub(super) struct Staging {
     dir: PathBuf,
+    is_new: bool,
     temporary: TempDir,
 }
 
@@ -59,6 +60,7 @@ impl Staging {
             )));
         }
         let failed = |error| cannot_write(dir, &error);
+        let is_new = !dir.exists();
         DirBuilder::new()
             .recursive(true)
             .mode(0o750)
@@ -67,7 +69,11 @@ impl Staging {
         let dir = dir.canonicalize().map_err(failed)?;
         let temporary = tempfile::Builder::new().prefix(".init-").tempdir_in(&dir);
         let temporary = temporary.map_err(|error| cannot_write(&dir, &error))?;
-        Ok(Self { dir, temporary })
+        Ok(Self {
+            dir,
+            is_new,
+            temporary,
+        })
     }
 
     /// The path of a new file.
@@ -119,6 +125,10 @@ impl Staging {
         for name in NAMES {
             fs::rename(self.path(name), self.dir.join(name)).map_err(failed)?;
         }
+        let sync = |dir: &Path| File::open(dir).and_then(|dir| dir.sync_all());
+        let parent = self.dir.parent().filter(|_| self.is_new);
+        let synced = sync(&self.dir).and_then(|()| parent.map_or(Ok(()), sync));
+        synced.map_err(failed)?;
         Ok(self.dir)
     }
 }

@@ -9,7 +9,11 @@ use std::{
 use tempfile::TempDir;
 
 use super::reader;
-use crate::{CliError, backup::manifest::Entry, keys::key_file::folder_of};
+use crate::{
+    CliError,
+    backup::manifest::Entry,
+    keys::key_file::{folder_of, sync_folder},
+};
 
 /// A folder that appears under its name when all files are in it.
 pub(super) struct Folder {
@@ -61,12 +65,27 @@ impl Folder {
         if cfg!(not(unix)) && self.path.exists() {
             fs::remove_dir(&self.path).map_err(|error| failed(&self.path, &error))?;
         }
-        fs::rename(self.temporary.path(), &self.path)
-            .map_err(|error| failed(&self.path, &error))?;
+        let named = || {
+            sync_folders(self.temporary.path())?;
+            fs::rename(self.temporary.path(), &self.path)?;
+            sync_folder(folder_of(&self.path))
+        };
+        named().map_err(|error| failed(&self.path, &error))?;
         // It has no longer the name that would be removed.
         let _ = self.temporary.keep();
         Ok(())
     }
+}
+
+/// Makes the names in a folder, and in its folders, durable.
+fn sync_folders(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_folders(&entry.path())?;
+        }
+    }
+    sync_folder(folder)
 }
 
 /// Creates folders that only their owner can open.
