@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use stockade_server_config::CertificateValidity;
+use stockade_server_config::Validity;
 use tokio_rustls::TlsAcceptor;
 
 mod client_auth;
@@ -14,7 +14,7 @@ mod trust;
 mod watched;
 
 pub(crate) use client_identity::client_certificate;
-pub(crate) use expiry::{NOT_AFTER, warn as warn_of_expiry};
+pub(crate) use expiry::{CLIENT_CRL_NEXT_UPDATE, NOT_AFTER, warn as warn_of_expiry};
 pub(crate) use identity::Identity;
 pub(crate) use trust::{trust_certificate, trust_public_roots, trust_roots};
 pub(crate) use watched::WatchedTls;
@@ -25,20 +25,25 @@ pub(crate) struct SharedTls(Arc<ArcSwap<Identity>>);
 
 impl SharedTls {
     pub(crate) fn new(identity: Identity) -> Self {
-        expiry::record(identity.validity);
+        expiry::record(&identity);
         Self(Arc::new(ArcSwap::from_pointee(identity)))
     }
 
-    /// Uses this certificate from the next handshake on. Sessions of the old certificate are not
-    /// resumed, because its key may have leaked.
+    /// Uses this certificate from the next handshake on. Older sessions are not resumed, because the
+    /// key of the old certificate may have leaked, and those of clients may have been revoked.
     pub(crate) fn set(&self, identity: Identity) {
-        expiry::record(identity.validity);
+        expiry::record(&identity);
         self.0.store(Arc::new(identity));
     }
 
     /// The validity of the certificate.
-    pub(crate) fn validity(&self) -> Option<CertificateValidity> {
+    pub(crate) fn validity(&self) -> Option<Validity> {
         self.0.load().validity
+    }
+
+    /// The validity of the list of revoked client certificates that expires first.
+    fn client_crl(&self) -> Option<Validity> {
+        self.0.load().client_crl
     }
 
     /// The acceptor for the next handshake.

@@ -1,4 +1,4 @@
-//! When a certificate expires.
+//! When a certificate or a list of revoked certificates expires.
 
 use std::{
     fs,
@@ -7,21 +7,21 @@ use std::{
 };
 
 use stockade::{ConfigError, Finding, Severity};
-use x509_parser::{parse_x509_certificate, pem::Pem};
+use x509_parser::{parse_x509_certificate, parse_x509_crl, pem::Pem};
 
 use crate::ServerFile;
 
 const DAY: i64 = 24 * 60 * 60;
 
-/// The time for which a certificate is valid.
+/// The time for which a certificate, or a list of revoked certificates (CRL), is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CertificateValidity {
+pub struct Validity {
     /// Unix times in seconds.
     not_before: i64,
     not_after: i64,
 }
 
-/// How soon a certificate expires.
+/// How soon a certificate or a list expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ExpiryStage {
     /// Not soon.
@@ -34,7 +34,7 @@ pub enum ExpiryStage {
     Expired,
 }
 
-impl CertificateValidity {
+impl Validity {
     /// The validity of an X.509 certificate in DER; `None` if it is malformed.
     pub fn of_der(der: &[u8]) -> Option<Self> {
         let (_, certificate) = parse_x509_certificate(der).ok()?;
@@ -52,6 +52,26 @@ impl CertificateValidity {
             .map_while(Result::ok)
             .find(|pem| pem.label == "CERTIFICATE")?;
         Self::of_der(&certificate.contents)
+    }
+
+    /// From `thisUpdate` to `nextUpdate` of a CRL in DER; `None` if it is malformed, or has no end.
+    pub fn of_crl(der: &[u8]) -> Option<Self> {
+        let (_, list) = parse_x509_crl(der).ok()?;
+        Some(Self {
+            not_before: list.last_update().timestamp(),
+            not_after: list.next_update()?.timestamp(),
+        })
+    }
+
+    /// The validity of the list in a file that expires first; `None` if one is malformed, or there
+    /// are none.
+    pub(crate) fn of_crl_file(path: &Path) -> Option<Self> {
+        let text = fs::read(path).ok()?;
+        let lists: Option<Vec<_>> = Pem::iter_from_buffer(&text)
+            .filter(|pem| !pem.as_ref().is_ok_and(|pem| pem.label != "X509 CRL"))
+            .map(|pem| Self::of_crl(&pem.ok()?.contents))
+            .collect();
+        lists?.into_iter().min_by_key(Self::not_after)
     }
 
     /// The end, as a Unix time in seconds.
@@ -85,18 +105,29 @@ impl ServerFile {
     /// Reports a certificate that expires soon, or has expired.
     pub(crate) fn expiring_certificate(&self) -> Option<Finding> {
         let file = &self.server.tls.as_ref()?.certificate_file;
-        let validity = CertificateValidity::of_file(file)?;
+        let setting = "server.tls.certificate_file";
+        self.expiring(setting, "the certificate", Validity::of_file(file)?)
+    }
+
+    /// The same for the lists of revoked client certificates.
+    pub(crate) fn expiring_client_crl(&self) -> Option<Finding> {
+        let file = self.server.tls.as_ref()?.client_crl_file.as_ref()?;
+        let setting = "server.tls.client_crl_file";
+        self.expiring(setting, "a list", Validity::of_crl_file(file)?)
+    }
+
+    fn expiring(&self, setting: &str, subject: &str, validity: Validity) -> Option<Finding> {
         let now = SystemTime::now();
         let days = validity.days_left(now);
         let (severity, text) = match validity.stage(now) {
             ExpiryStage::Valid => return None,
             ExpiryStage::Soon | ExpiryStage::Imminent => (
                 Severity::Warning,
-                format!("the certificate expires in {days} days"),
+                format!("{subject} expires in {days} days"),
             ),
-            ExpiryStage::Expired => (Severity::Error, "the certificate has expired".to_owned()),
+            ExpiryStage::Expired => (Severity::Error, format!("{subject} has expired")),
         };
-        let error = ConfigError::setting("server.tls.certificate_file", text)
+        let error = ConfigError::setting(setting, text)
             .help("renew it; the server reads the new file without a restart");
         Some(Finding {
             severity,
@@ -113,7 +144,7 @@ mod tests {
 
     fn stage(valid_days: i64, left: i64) -> ExpiryStage {
         let not_after = 2_000_000_000;
-        let validity = CertificateValidity {
+        let validity = Validity {
             not_before: not_after - valid_days * DAY,
             not_after,
         };
@@ -145,6 +176,6 @@ mod tests {
 
     #[test]
     fn malformed_certificates_have_no_validity() {
-        assert_eq!(CertificateValidity::of_der(b"\x30\x03"), None);
+        assert_eq!(Validity::of_der(b"\x30\x03"), None);
     }
 }

@@ -65,7 +65,7 @@ mod upstream_url;
 mod validate;
 
 pub use alerts::{AlertCondition, AlertSeverity, AlertsConfig, WebhookSecret};
-pub use certificate::{CertificateValidity, ExpiryStage};
+pub use certificate::{ExpiryStage, Validity};
 pub use device::DeviceConfig;
 pub use file::ServerFile;
 pub use listen::listen_address;

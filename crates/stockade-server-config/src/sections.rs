@@ -106,6 +106,9 @@ pub struct TlsConfig {
     pub key_file: PathBuf,
     /// PEM: the authorities of client certificates. Without them, clients need no certificate.
     pub client_ca_file: Option<PathBuf>,
+    /// PEM: the lists of revoked certificates (CRL) of these authorities and their intermediate
+    /// ones. A certificate is refused if one of its chain is in a list, or has no current list.
+    pub client_crl_file: Option<PathBuf>,
     /// Whether clients need a certificate of these authorities; required by default.
     pub client_auth: Option<ClientAuth>,
     /// The `max-age` of the header `Strict-Transport-Security` in seconds; 0 omits the header.
@@ -120,6 +123,7 @@ impl TlsConfig {
             certificate_file: certificate_file.into(),
             key_file: key_file.into(),
             client_ca_file: None,
+            client_crl_file: None,
             client_auth: None,
             hsts_secs: Self::hsts_secs(),
         }

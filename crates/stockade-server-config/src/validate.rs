@@ -6,7 +6,7 @@ use stockade::{ConfigError, DeploymentFacts, Finding, Severity, check};
 
 use crate::{
     AlertsConfig, ModelConfig, ModelMemory, ServerFile, TelemetryConfig, TlsConfig, UpstreamConfig,
-    image_pixels, private_host::may_be_public,
+    Validity, image_pixels, private_host::may_be_public,
 };
 
 impl ServerFile {
@@ -58,6 +58,7 @@ impl ServerFile {
                 errors.extend(check_file(setting, file));
             }
             errors.extend(check_client_auth(tls));
+            errors.extend(check_client_crl(tls));
         }
         if let Some(telemetry) = &self.telemetry {
             errors.extend(check_telemetry(telemetry));
@@ -69,13 +70,14 @@ impl ServerFile {
     }
 
     /// Unsafe settings of the upstreams, files of models that others can change, models that do not
-    /// fit into the memory of this machine, and a certificate that expires soon.
+    /// fit into the memory of this machine, and a certificate or CRL that expires soon.
     pub fn warnings(&self) -> Vec<Finding> {
         let memory = self.memory();
         let memory = memory.iter().filter_map(ModelMemory::warning);
         let mut warnings: Vec<_> = memory.map(|warning| self.warning(warning)).collect();
         warnings.extend(self.unsafe_settings());
         warnings.extend(self.expiring_certificate());
+        warnings.extend(self.expiring_client_crl());
         warnings
     }
 
@@ -290,6 +292,24 @@ fn check_client_auth(tls: &TlsConfig) -> Option<ConfigError> {
         ),
         (None, None) => None,
     }
+}
+
+/// Without authorities, the lists would have no effect.
+fn check_client_crl(tls: &TlsConfig) -> Option<ConfigError> {
+    const SETTING: &str = "server.tls.client_crl_file";
+
+    let file = tls.client_crl_file.as_ref()?;
+    if tls.client_ca_file.is_none() {
+        let error = ConfigError::setting(SETTING, "there are no authorities of clients");
+        return Some(error.help("set server.tls.client_ca_file, or remove this setting"));
+    }
+    let error = check_file(SETTING, file);
+    if error.is_some() || Validity::of_crl_file(file).is_some() {
+        return error;
+    }
+    let text = format!("{} has no valid list", file.display());
+    let error = ConfigError::setting(SETTING, text);
+    Some(error.help("use PEM: `openssl crl -inform DER -in list.crl -out clients.crl.pem`"))
 }
 
 fn check_telemetry(telemetry: &TelemetryConfig) -> impl Iterator<Item = ConfigError> {

@@ -88,6 +88,10 @@ fn describe() {
         tls::NOT_AFTER,
         "Unix time at which the certificate of server.tls expires"
     );
+    describe_gauge!(
+        tls::CLIENT_CRL_NEXT_UPDATE,
+        "Unix time at which the first list of server.tls.client_crl_file expires; +Inf without one"
+    );
     describe_gauge!("stockade_connections", "Number of open connections");
     describe_counter!(
         REFUSED,

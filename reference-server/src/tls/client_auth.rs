@@ -5,20 +5,26 @@ use std::sync::Arc;
 use rustls::{
     RootCertStore,
     crypto::CryptoProvider,
-    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
+    pki_types::{CertificateRevocationListDer, pem::PemObject},
+    server::{VerifierBuilderError, WebPkiClientVerifier, danger::ClientCertVerifier},
 };
 
-use super::identity::read_certificates;
+use super::identity::{read, read_certificates};
 use crate::{ClientAuth, StartError, TlsConfig};
 
 const SETTING: &str = "server.tls.client_ca_file";
+const CRL_SETTING: &str = "server.tls.client_crl_file";
 
-/// The verifier for the configured authorities.
+/// The verifier for the configured authorities and lists of revoked certificates.
+///
+/// With lists, each certificate of the chain below the authority needs one that is current: an
+/// attacker who withholds the newer list must not be able to use a revoked certificate.
 ///
 /// # Errors
-/// Returns an error if the file has no valid authority.
+/// Returns an error if the authorities are invalid.
 pub(super) fn verifier(
     files: &TlsConfig,
+    lists: Vec<CertificateRevocationListDer<'static>>,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, StartError> {
     let path = match (&files.client_ca_file, files.client_auth) {
@@ -46,6 +52,37 @@ pub(super) fn verifier(
         ClientAuth::Optional => builder.allow_unauthenticated(),
     };
     builder
+        .with_crls(lists)
+        .enforce_revocation_expiration()
         .build()
-        .map_err(|error| StartError::context(SETTING, &error))
+        .map_err(|error| match error {
+            VerifierBuilderError::InvalidCrl(_) => StartError::context(CRL_SETTING, &error),
+            _ => StartError::context(SETTING, &error),
+        })
+}
+
+/// Reads the lists of revoked certificates, of which a file has at least one.
+///
+/// # Errors
+/// Returns an error if the file has no list, or a malformed one, or if there are no authorities.
+pub(super) fn read_crls(
+    files: &TlsConfig,
+) -> Result<Vec<CertificateRevocationListDer<'static>>, StartError> {
+    let Some(path) = &files.client_crl_file else {
+        return Ok(Vec::new());
+    };
+    if files.client_ca_file.is_none() {
+        return Err(StartError::new(format!(
+            "{CRL_SETTING}: set {SETTING} to the authorities of clients"
+        )));
+    }
+    let text = read(CRL_SETTING, path)?;
+    let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&text).collect();
+    match lists {
+        Ok(lists) if !lists.is_empty() => Ok(lists),
+        _ => Err(StartError::new(format!(
+            "{CRL_SETTING}: {} has no list, or an incomplete one: use PEM, as `openssl crl` writes",
+            path.display()
+        ))),
+    }
 }

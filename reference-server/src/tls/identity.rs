@@ -8,7 +8,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     version::{TLS12, TLS13},
 };
-use stockade_server_config::CertificateValidity;
+use stockade_server_config::Validity;
 use zeroize::Zeroizing;
 
 use super::client_auth;
@@ -18,11 +18,13 @@ use crate::{StartError, TlsConfig};
 pub(crate) struct Identity {
     pub(super) config: Arc<ServerConfig>,
     /// Of the server's own certificate.
-    pub(super) validity: Option<CertificateValidity>,
+    pub(super) validity: Option<Validity>,
+    /// Of the list of revoked client certificates that expires first.
+    pub(super) client_crl: Option<Validity>,
 }
 
 impl Identity {
-    /// Reads both files. Errors never quote their content, which may be the private key, such as
+    /// Reads the files. Errors never quote their content, which may be the private key, such as
     /// when the files are swapped.
     ///
     /// # Errors
@@ -30,13 +32,16 @@ impl Identity {
     pub(crate) fn read(files: &TlsConfig) -> Result<Self, StartError> {
         let chain = read_certificates("server.tls.certificate_file", &files.certificate_file)?;
         let own = chain.first();
-        let validity = own.and_then(|own| CertificateValidity::of_der(own));
+        let validity = own.and_then(|own| Validity::of_der(own));
         let key = read_key(&files.key_file)?;
         let (certificate_file, key_file) =
             (files.certificate_file.display(), files.key_file.display());
         // Explicit, because another crate of the process may have installed another provider.
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let clients = client_auth::verifier(files, &provider)?;
+        let lists = client_auth::read_crls(files)?;
+        let validities = lists.iter().filter_map(|list| Validity::of_crl(list));
+        let client_crl = validities.min_by_key(Validity::not_after);
+        let clients = client_auth::verifier(files, lists, &provider)?;
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13, &TLS12])
             .map_err(|error| StartError::context("server.tls", &error))?
@@ -63,6 +68,7 @@ impl Identity {
         Ok(Self {
             config: Arc::new(config),
             validity,
+            client_crl,
         })
     }
 }
@@ -120,7 +126,7 @@ fn warn_if_world_accessible(path: &Path) {
     }
 }
 
-fn read(setting: &str, path: &Path) -> Result<Vec<u8>, StartError> {
+pub(super) fn read(setting: &str, path: &Path) -> Result<Vec<u8>, StartError> {
     fs::read(path).map_err(|error| {
         let name = path.display();
         StartError::new(format!(

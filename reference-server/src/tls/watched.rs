@@ -49,7 +49,8 @@ impl WatchedTls {
     /// The current versions of the files.
     pub(crate) fn versions(files: &TlsConfig) -> FileVersions {
         let pair = [&files.certificate_file, &files.key_file];
-        FileVersions::of(pair.into_iter().chain(&files.client_ca_file))
+        let clients = [&files.client_ca_file, &files.client_crl_file];
+        FileVersions::of(pair.into_iter().chain(clients.into_iter().flatten()))
     }
 
     pub(crate) fn tls(&self) -> &SharedTls {

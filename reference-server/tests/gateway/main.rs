@@ -15,4 +15,5 @@ mod scripted_backend;
 mod telemetry;
 #[cfg(not(feature = "otel"))]
 mod telemetry_disabled;
+mod tls;
 mod transport;

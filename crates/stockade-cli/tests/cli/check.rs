@@ -93,6 +93,34 @@ fn certificates_require_a_server_that_verifies_them() {
 }
 
 #[test]
+fn lists_of_revoked_certificates_must_be_valid_and_have_authorities() {
+    let sandbox = safe();
+    for file in ["c.pem", "k.pem", "clients.pem"] {
+        sandbox.write(file, "");
+    }
+    let tls = "[server.tls]\ncertificate_file = \"c.pem\"\nkey_file = \"k.pem\"\n\
+               client_crl_file = \"clients.crl.pem\"\n";
+    let check = |tls: &str, expected: &str| {
+        sandbox.write("stockade.toml", format!("{SAFE}{tls}"));
+        let output = sandbox.run("check");
+        assert_eq!(output.code, 1);
+        assert!(
+            output.stdout.contains(expected),
+            "{expected}: {}",
+            output.stdout
+        );
+    };
+    check(
+        tls,
+        "server.tls.client_crl_file: there are no authorities of clients",
+    );
+    let tls = &format!("{tls}client_ca_file = \"clients.pem\"\n");
+    check(tls, "server.tls.client_crl_file: cannot read");
+    sandbox.write("clients.crl.pem", "");
+    check(tls, "clients.crl.pem has no valid list");
+}
+
+#[test]
 fn warnings_fail_only_with_strict() {
     let sandbox = safe();
     sandbox.key("eternal", "--expires never");

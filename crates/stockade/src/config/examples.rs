@@ -41,6 +41,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ),
     ("server.tls.certificate_file", "\"certificate.pem\""),
     ("server.tls.client_ca_file", "\"clients.pem\""),
+    ("server.tls.client_crl_file", "\"clients.crl.pem\""),
     ("server.tls.key_file", "\"key.pem\""),
 ];
 

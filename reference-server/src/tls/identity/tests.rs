@@ -205,3 +205,23 @@ fn authentication_of_clients_needs_authorities() {
     files.client_ca_file = Some(pair.path("c.pem"));
     assert!(Identity::read(&files).is_ok());
 }
+
+#[test]
+fn lists_of_revoked_certificates_need_authorities_and_content() {
+    let pair = Pair::new(&PKCS_ECDSA_P256_SHA256);
+    pair.write("no-list.pem", &pem("X509 CRL", b"a"));
+    let mut files = TlsConfig::new(pair.path("c.pem"), pair.path("k.pem"));
+    files.client_crl_file = Some(pair.path("no-list.pem"));
+    let error = Identity::read(&files).err().unwrap().to_string();
+    assert!(error.contains("set server.tls.client_ca_file"), "{error}");
+    files.client_ca_file = Some(pair.path("c.pem"));
+    for (file, why) in [
+        ("no-list.pem", "server.tls.client_crl_file: "),
+        ("c.pem", "has no list"),
+        ("none.pem", "server.tls.client_crl_file: cannot read"),
+    ] {
+        files.client_crl_file = Some(pair.path(file));
+        let error = Identity::read(&files).err().unwrap().to_string();
+        assert!(error.contains(why), "{error}");
+    }
+}
