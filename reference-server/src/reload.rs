@@ -117,9 +117,10 @@ pub(crate) const PENDING_SETTINGS: &str = "stockade_pending_settings";
 pub(crate) const CONFIGURATION: &str = "configuration";
 
 /// The settings of the server itself that a reload applies, if TLS stays enabled.
-const TLS_FILES: [&str; 5] = [
+const TLS_FILES: [&str; 6] = [
     "server.tls.certificate_file",
     "server.tls.key_file",
+    "server.tls.ocsp_file",
     "server.tls.client_ca_file",
     "server.tls.client_crl_file",
     "server.tls.client_auth",

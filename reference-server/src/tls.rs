@@ -10,6 +10,7 @@ mod client_auth;
 mod client_identity;
 mod expiry;
 mod identity;
+mod staple;
 mod trust;
 mod watched;
 
@@ -39,6 +40,11 @@ impl SharedTls {
     /// The validity of the certificate.
     pub(crate) fn validity(&self) -> Option<Validity> {
         self.0.load().validity
+    }
+
+    /// The validity of the stapled OCSP response.
+    fn ocsp(&self) -> Option<Validity> {
+        self.0.load().ocsp
     }
 
     /// The validity of the list of revoked client certificates that expires first.

@@ -7,13 +7,14 @@ use std::{
 };
 
 use stockade::{ConfigError, Finding, Severity};
-use x509_parser::{parse_x509_certificate, parse_x509_crl, pem::Pem};
+use x509_parser::{parse_x509_certificate, parse_x509_crl, pem::Pem, time::ASN1Time};
 
 use crate::ServerFile;
 
 const DAY: i64 = 24 * 60 * 60;
 
-/// The time for which a certificate, or a list of revoked certificates (CRL), is valid.
+/// The time for which a certificate, a list of revoked certificates (CRL) or an OCSP response is
+/// valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validity {
     /// Unix times in seconds.
@@ -35,32 +36,29 @@ pub enum ExpiryStage {
 }
 
 impl Validity {
+    pub(crate) fn new(not_before: ASN1Time, not_after: ASN1Time) -> Self {
+        Self {
+            not_before: not_before.timestamp(),
+            not_after: not_after.timestamp(),
+        }
+    }
+
     /// The validity of an X.509 certificate in DER; `None` if it is malformed.
     pub fn of_der(der: &[u8]) -> Option<Self> {
         let (_, certificate) = parse_x509_certificate(der).ok()?;
         let validity = certificate.validity();
-        Some(Self {
-            not_before: validity.not_before.timestamp(),
-            not_after: validity.not_after.timestamp(),
-        })
+        Some(Self::new(validity.not_before, validity.not_after))
     }
 
     /// The validity of the first certificate in a file, which is the server's own.
     fn of_file(path: &Path) -> Option<Self> {
-        let text = fs::read(path).ok()?;
-        let certificate = Pem::iter_from_buffer(&text)
-            .map_while(Result::ok)
-            .find(|pem| pem.label == "CERTIFICATE")?;
-        Self::of_der(&certificate.contents)
+        Self::of_der(&first_certificate(path)?)
     }
 
     /// From `thisUpdate` to `nextUpdate` of a CRL in DER; `None` if it is malformed, or has no end.
     pub fn of_crl(der: &[u8]) -> Option<Self> {
         let (_, list) = parse_x509_crl(der).ok()?;
-        Some(Self {
-            not_before: list.last_update().timestamp(),
-            not_after: list.next_update()?.timestamp(),
-        })
+        Some(Self::new(list.last_update(), list.next_update()?))
     }
 
     /// The validity of the list in a file that expires first; `None` if one is malformed, or there
@@ -94,6 +92,15 @@ impl Validity {
             _ => ExpiryStage::Valid,
         }
     }
+}
+
+/// The first certificate in a file, in DER.
+pub(crate) fn first_certificate(path: &Path) -> Option<Vec<u8>> {
+    let text = fs::read(path).ok()?;
+    let certificate = Pem::iter_from_buffer(&text)
+        .map_while(Result::ok)
+        .find(|pem| pem.label == "CERTIFICATE")?;
+    Some(certificate.contents)
 }
 
 fn unix(time: SystemTime) -> i64 {

@@ -110,8 +110,12 @@ impl ServerFile {
     fn resolve_paths(&mut self, folder: &Path) {
         if let Some(tls) = &mut self.server.tls {
             let pair = [&mut tls.certificate_file, &mut tls.key_file];
-            let clients = [&mut tls.client_ca_file, &mut tls.client_crl_file];
-            for file in pair.into_iter().chain(clients.into_iter().flatten()) {
+            let others = [
+                &mut tls.ocsp_file,
+                &mut tls.client_ca_file,
+                &mut tls.client_crl_file,
+            ];
+            for file in pair.into_iter().chain(others.into_iter().flatten()) {
                 *file = folder.join(&*file);
             }
         }

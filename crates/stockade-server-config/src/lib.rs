@@ -54,6 +54,7 @@ mod listen;
 mod model;
 mod model_check;
 pub mod model_files;
+mod ocsp;
 mod otlp_endpoint;
 mod private_host;
 mod secret_files;
@@ -74,6 +75,7 @@ pub use model::{
     QuantiseConfig,
 };
 pub use model_check::ModelMemory;
+pub use ocsp::OcspResponse;
 pub use otlp_endpoint::OtlpEndpoint;
 pub use sections::{
     ClientAuth, DocsConfig, LogConfig, LogFormat, LogLevel, MetricNames, MetricsConfig,

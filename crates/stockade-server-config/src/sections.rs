@@ -104,6 +104,9 @@ pub struct TlsConfig {
     pub certificate_file: PathBuf,
     /// PEM: the private key, as PKCS#8, PKCS#1 or SEC1 and without a passphrase.
     pub key_file: PathBuf,
+    /// DER: a response of the authority that the certificate is not revoked, which clients receive
+    /// with the certificate (OCSP stapling).
+    pub ocsp_file: Option<PathBuf>,
     /// PEM: the authorities of client certificates. Without them, clients need no certificate.
     pub client_ca_file: Option<PathBuf>,
     /// PEM: the lists of revoked certificates (CRL) of these authorities and their intermediate
@@ -122,6 +125,7 @@ impl TlsConfig {
         Self {
             certificate_file: certificate_file.into(),
             key_file: key_file.into(),
+            ocsp_file: None,
             client_ca_file: None,
             client_crl_file: None,
             client_auth: None,

@@ -6,7 +6,7 @@ use stockade::{ConfigError, DeploymentFacts, Finding, Severity, check};
 
 use crate::{
     AlertsConfig, ModelConfig, ModelMemory, ServerFile, TelemetryConfig, TlsConfig, UpstreamConfig,
-    Validity, image_pixels, private_host::may_be_public,
+    Validity, image_pixels, ocsp, private_host::may_be_public,
 };
 
 impl ServerFile {
@@ -57,6 +57,7 @@ impl ServerFile {
             ] {
                 errors.extend(check_file(setting, file));
             }
+            errors.extend(ocsp::check(tls));
             errors.extend(check_client_auth(tls));
             errors.extend(check_client_crl(tls));
         }
@@ -70,7 +71,8 @@ impl ServerFile {
     }
 
     /// Unsafe settings of the upstreams, files of models that others can change, models that do not
-    /// fit into the memory of this machine, and a certificate or CRL that expires soon.
+    /// fit into the memory of this machine, a certificate or CRL that expires soon, and an OCSP
+    /// response that is not stapled.
     pub fn warnings(&self) -> Vec<Finding> {
         let memory = self.memory();
         let memory = memory.iter().filter_map(ModelMemory::warning);
@@ -78,6 +80,7 @@ impl ServerFile {
         warnings.extend(self.unsafe_settings());
         warnings.extend(self.expiring_certificate());
         warnings.extend(self.expiring_client_crl());
+        warnings.extend(self.unusable_ocsp());
         warnings
     }
 
@@ -101,7 +104,7 @@ impl ServerFile {
         warnings.map(|warning| self.warning(warning)).collect()
     }
 
-    fn warning(&self, error: ConfigError) -> Finding {
+    pub(crate) fn warning(&self, error: ConfigError) -> Finding {
         Finding {
             severity: Severity::Warning,
             ..Finding::from(self.fence.locate(error))

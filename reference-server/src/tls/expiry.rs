@@ -1,5 +1,5 @@
-//! Reports when the certificate and the lists of revoked client certificates expire: metrics, and
-//! warnings in the log.
+//! Reports when the certificate, its OCSP response and the lists of revoked client certificates
+//! expire: metrics, and warnings in the log.
 
 use std::time::{Duration, SystemTime};
 
@@ -30,10 +30,12 @@ pub(super) fn record(identity: &Identity) {
     }
 }
 
-/// Logs each stage of each certificate and list once, as long as the future is polled.
+/// Logs each stage of each certificate, response and list once, as long as the future is polled.
 pub(crate) async fn warn(tls: SharedTls) {
     let mut ticks = time::interval(INTERVAL);
-    let (mut certificates, mut lists) = (Warnings::default(), Warnings::default());
+    let mut certificates = Warnings::default();
+    let mut responses = Warnings::default();
+    let mut lists = Warnings::default();
     loop {
         ticks.tick().await;
         let now = SystemTime::now();
@@ -46,6 +48,17 @@ pub(crate) async fn warn(tls: SharedTls) {
             Some((_, days_left)) => {
                 tracing::warn!(days_left, "the certificate expires soon: renew it");
             }
+        }
+        match responses.next(tls.ocsp(), now) {
+            None => {}
+            Some((ExpiryStage::Expired, days_left)) => tracing::warn!(
+                days_left,
+                "the OCSP response has expired and is no longer stapled: request a new one"
+            ),
+            Some((_, days_left)) => tracing::warn!(
+                days_left,
+                "the OCSP response expires soon: request a new one"
+            ),
         }
         match lists.next(tls.client_crl(), now) {
             None => {}

@@ -6,12 +6,16 @@ use rustls::{
     Error, ServerConfig,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    sign::CertifiedKey,
     version::{TLS12, TLS13},
 };
 use stockade_server_config::Validity;
 use zeroize::Zeroizing;
 
-use super::client_auth;
+use super::{
+    client_auth,
+    staple::{Stapled, read_staple},
+};
 use crate::{StartError, TlsConfig};
 
 /// A certificate chain, its private key and the authorities of clients, ready for handshakes.
@@ -19,6 +23,8 @@ pub(crate) struct Identity {
     pub(super) config: Arc<ServerConfig>,
     /// Of the server's own certificate.
     pub(super) validity: Option<Validity>,
+    /// Of the stapled OCSP response.
+    pub(super) ocsp: Option<Validity>,
     /// Of the list of revoked client certificates that expires first.
     pub(super) client_crl: Option<Validity>,
 }
@@ -34,6 +40,11 @@ impl Identity {
         let own = chain.first();
         let validity = own.and_then(|own| Validity::of_der(own));
         let key = read_key(&files.key_file)?;
+        let staple = match (&files.ocsp_file, own) {
+            (Some(path), Some(own)) => read_staple(path, own)?,
+            _ => None,
+        };
+        let ocsp = staple.as_ref().map(|staple| staple.validity);
         let (certificate_file, key_file) =
             (files.certificate_file.display(), files.key_file.display());
         // Explicit, because another crate of the process may have installed another provider.
@@ -42,12 +53,8 @@ impl Identity {
         let validities = lists.iter().filter_map(|list| Validity::of_crl(list));
         let client_crl = validities.min_by_key(Validity::not_after);
         let clients = client_auth::verifier(files, lists, &provider)?;
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&TLS13, &TLS12])
-            .map_err(|error| StartError::context("server.tls", &error))?
-            .with_client_cert_verifier(clients)
-            .with_single_cert(chain, key)
-            .map_err(|error| match error {
+        let certificate =
+            CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {
                 Error::InconsistentKeys(_) => StartError::new(format!(
                     "server.tls: the key in {key_file} does not belong to the first certificate \
                      in {certificate_file}: configure a matching pair, with the server's own \
@@ -62,12 +69,18 @@ impl Identity {
                      RSA, ECDSA or Ed25519 key"
                 )),
             })?;
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&TLS13, &TLS12])
+            .map_err(|error| StartError::context("server.tls", &error))?
+            .with_client_cert_verifier(clients)
+            .with_cert_resolver(Arc::new(Stapled::new(certificate, staple)));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         // Early data can be replayed (RFC 8446, 8), and each replayed chat costs money.
         config.max_early_data_size = 0;
         Ok(Self {
             config: Arc::new(config),
             validity,
+            ocsp,
             client_crl,
         })
     }

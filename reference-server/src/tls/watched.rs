@@ -49,8 +49,12 @@ impl WatchedTls {
     /// The current versions of the files.
     pub(crate) fn versions(files: &TlsConfig) -> FileVersions {
         let pair = [&files.certificate_file, &files.key_file];
-        let clients = [&files.client_ca_file, &files.client_crl_file];
-        FileVersions::of(pair.into_iter().chain(clients.into_iter().flatten()))
+        let others = [
+            &files.ocsp_file,
+            &files.client_ca_file,
+            &files.client_crl_file,
+        ];
+        FileVersions::of(pair.into_iter().chain(others.into_iter().flatten()))
     }
 
     pub(crate) fn tls(&self) -> &SharedTls {

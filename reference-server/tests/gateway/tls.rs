@@ -1,9 +1,9 @@
-//! TLS: revoked certificates of clients.
+//! TLS: revoked certificates of clients, and OCSP responses.
 
 use std::{fs, path::PathBuf};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, IsCa, Issuer,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer,
     KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, date_time_ymd,
 };
 use serde_json::json;
@@ -15,6 +15,7 @@ use crate::{
 };
 
 mod revocation;
+mod stapling;
 
 /// An authority, the certificate that it has issued to a gateway, and a folder for its files.
 struct Authority {
@@ -24,10 +25,15 @@ struct Authority {
 }
 
 impl Authority {
+    /// The serial number of the gateway's first certificate.
+    const SERVER: u64 = 100;
+
     fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let name = &mut params.distinguished_name;
+        name.push(DnType::CommonName, "authority of the tests");
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params.self_signed(&key).unwrap();
         let authority = Self {
@@ -36,11 +42,17 @@ impl Authority {
             issuer: Issuer::new(params, key),
         };
         fs::write(authority.path("authority.pem"), certificate.pem()).unwrap();
-        let params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
-        let (certificate, key) = authority.issue(params);
-        fs::write(authority.path("server.pem"), certificate).unwrap();
-        fs::write(authority.path("server.key"), key).unwrap();
+        authority.renew(Self::SERVER);
         authority
+    }
+
+    /// Replaces the gateway's certificate by a new one with this serial number.
+    fn renew(&self, serial: u64) {
+        let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        params.serial_number = Some(serial.into());
+        let (certificate, key) = self.issue(params);
+        fs::write(self.path("server.pem"), certificate).unwrap();
+        fs::write(self.path("server.key"), key).unwrap();
     }
 
     fn path(&self, name: &str) -> PathBuf {

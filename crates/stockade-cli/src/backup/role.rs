@@ -16,7 +16,7 @@ pub(super) enum Role {
 }
 
 /// The roles of all settings that name a file.
-const ROLES: [(&str, Role); 28] = [
+const ROLES: [(&str, Role); 29] = [
     ("abuse.deny_list", Role::State),
     ("admin.database_file", Role::Url),
     ("admin.oidc.client_secret_file", Role::Secret),
@@ -44,6 +44,7 @@ const ROLES: [(&str, Role); 28] = [
     ("server.tls.client_ca_file", Role::Input),
     ("server.tls.client_crl_file", Role::Input),
     ("server.tls.key_file", Role::Secret),
+    ("server.tls.ocsp_file", Role::Input),
     ("store.redis_file", Role::Url),
     ("telemetry.ca_file", Role::Input),
     ("telemetry.headers_file", Role::Secret),

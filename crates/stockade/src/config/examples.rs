@@ -43,6 +43,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("server.tls.client_ca_file", "\"clients.pem\""),
     ("server.tls.client_crl_file", "\"clients.crl.pem\""),
     ("server.tls.key_file", "\"key.pem\""),
+    ("server.tls.ocsp_file", "\"ocsp.der\""),
 ];
 
 /// Turns `routes[0].path` into `routes.path`.
