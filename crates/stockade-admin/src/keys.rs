@@ -118,7 +118,13 @@ impl KeyDirectory {
 
     /// Adds a key, which is valid when the future resolves.
     pub(crate) async fn create(&self, record: KeyRecord) -> ApiResult<Arc<KeyEntry>> {
-        self.0.store.create(record.clone()).await?;
+        let created = self.0.store.create(record.clone()).await;
+        created.map_err(|error| match error.kind() {
+            KeyStoreErrorKind::Duplicate if record.hash.as_certificate().is_some() => {
+                ApiError::conflict("a key with this id or certificate exists")
+            }
+            _ => error.into(),
+        })?;
         Ok(self.put(record))
     }
 

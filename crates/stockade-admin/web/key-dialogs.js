@@ -13,7 +13,7 @@ import { button, linkButton, note, secret } from "./widgets.js";
 
 const t = text.keys;
 
-/** Creates a key, and shows its secret once. */
+/** Creates a key, and shows its secret once; a key with a certificate has none. */
 export function createKey(onDone) {
     // The same for a request that is sent again because its response was lost.
     let idempotencyKey = crypto.randomUUID();
@@ -29,6 +29,11 @@ export function createKey(onDone) {
                     throw error;
                 });
                 onDone();
+                if (data.secret === null) {
+                    toast(t.createdCertificate);
+                    close();
+                    return;
+                }
                 replace(area, created(data, close));
                 area.querySelector("button").focus();
             };

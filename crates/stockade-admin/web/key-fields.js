@@ -23,16 +23,17 @@ export function keyFields(key) {
     const scopes = textField("scopes", { label: t.scopes, hint: t.scopesHint, value: key?.scopes.join(" ") ?? "chat:write", mono: true, read: words });
     const models = textField("models", { label: t.models, hint: t.modelsHint, value: key?.models?.join(" ") ?? "", mono: true, optional: true, read: (value) => (words(value).length ? words(value) : null) });
     const networks = areaField("networks", { label: t.networks, hint: t.networksHint, value: key?.networks.join("\n") ?? "", mono: true, optional: true, rows: 2, read: words });
+    const certificate = textField("certificate", { label: t.certificate, hint: t.certificateHint, optional: true, mono: true });
     const expiry = expiryFields(key);
     const quotas = QUOTAS.map((quota) => numberField(`quotas.${quota}`, { label: t.quotas[quota], value: key?.quotas?.[quota] ?? "" }));
 
-    const fields = [!key && id, name, owner, team, scopes, models, networks, ...expiry.fields, ...quotas].filter(Boolean);
+    const fields = [!key && id, name, owner, team, scopes, models, networks, !key && certificate, ...expiry.fields, ...quotas].filter(Boolean);
     const row = (...items) => h("div", { class: "form-row" }, items.filter(Boolean).map((item) => item.node));
     const more = h(
         "details",
         { class: "more", open: Boolean(key) },
         h("summary", null, t.more),
-        h("div", { class: "form" }, row(team, !key && id), models.node, networks.node, h("h3", null, t.quotasTitle), h("p", { class: "small muted" }, t.quotasHint), row(...quotas)),
+        h("div", { class: "form" }, row(team, !key && id), models.node, networks.node, !key && certificate.node, h("h3", null, t.quotasTitle), h("p", { class: "small muted" }, t.quotasHint), row(...quotas)),
     );
     const layout = [row(name, owner), scopes.node, row(...expiry.fields), more];
 
@@ -48,7 +49,7 @@ export function keyFields(key) {
             quotas: quota,
             expires_at: expiry.value(),
         };
-        if (!key) return { id: id.value(), ...values };
+        if (!key) return { id: id.value(), certificate: certificate.value(), ...values };
         // A change sets what is empty to nothing.
         return { ...values, name: values.name ?? null, owner: values.owner ?? null, team: values.team ?? null };
     };

@@ -213,6 +213,8 @@ export const text = {
         once: "Copy the secret now.",
         onceHint: "It is not stored and cannot be shown again.",
         certificate: "Client certificate",
+        certificateHint: "The SPIFFE ID of the certificate, such as spiffe://example.org/agent, in place of a secret. It cannot be changed.",
+        createdCertificate: "The key was created. Its clients present their certificate.",
         secret: "Secret",
         secretOf: (name) => `The secret of ${name}:`,
         tryIt: "Try it in the playground",

@@ -50,6 +50,27 @@ test("the playground calls the API of another origin, and reads its headers", as
     await page.getByRole("link", { name: "Open its audit record" }).waitFor();
 });
 
+test("a key with a client certificate has no secret to show or rotate", async () => {
+    const agent = "spiffe://example.org/agent";
+    await visit(page, "keys");
+    const dialog = await openDialog(page, "Create key");
+    await dialog.getByLabel("Name").fill("Agent");
+    await dialog.getByText("Limits and more").click();
+    await dialog.getByLabel("Client certificate").fill("example.org");
+    await dialog.getByRole("button", { name: "Create key" }).click();
+    await dialog.locator(".error", { hasText: "spiffe://" }).waitFor();
+    await checkAccessible(page, "certificate of a new key");
+    await dialog.getByLabel("Client certificate").fill(agent);
+    await dialog.getByRole("button", { name: "Create key" }).click();
+    await dialog.waitFor({ state: "hidden" });
+    await page.getByText(`Client certificate: ${agent}`).waitFor();
+    assert.equal(await page.getByRole("checkbox", { name: "Select Agent" }).isDisabled(), true);
+    await page.getByRole("link", { name: "Agent" }).click();
+    await page.getByRole("button", { name: "Revoke" }).waitFor();
+    await page.getByText(agent, { exact: true }).waitFor();
+    assert.equal(await page.getByRole("button", { name: "Rotate" }).count(), 0);
+});
+
 test("a model is unloaded after a question, and loaded again", async () => {
     await visit(page, "models");
     const dialog = await openDialog(page, "Unload");

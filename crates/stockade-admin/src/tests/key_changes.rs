@@ -100,12 +100,18 @@ async fn creates_a_key_once_for_each_idempotency_key() {
         let other = post(json!({ "scopes": ["a:b"] }), &key).await;
         other.assert_error(422, "IDEMPOTENCY_KEY_REUSED", None);
     }
+    // There is no secret that a repetition could lose.
+    let agent = json!({ "scopes": [], "certificate": "spiffe://example.org/agent" });
+    let made = post(agent.clone(), "agent").await;
+    let again = post(agent, "agent").await;
+    assert_eq!(again.status, StatusCode::CREATED, "{}", again.text);
+    assert_eq!(again.json(), made.json());
     assert_eq!(
         app.get("/admin/v1/keys").await["data"]
             .as_array()
             .unwrap()
             .len(),
-        2
+        3
     );
     post(json!({ "scopes": [] }), "").await.assert_error(
         400,

@@ -93,6 +93,24 @@ async fn shows_a_certificate_and_refuses_to_rotate_it() {
     assert_eq!(revoked.json()["state"], "revoked");
 }
 
+#[tokio::test]
+async fn creates_a_key_with_a_certificate_and_without_a_secret() {
+    const AGENT: &str = "spiffe://example.org/agent";
+    let app = App::new().await;
+    let body = json!({ "id": "agent", "scopes": ["chat:write"], "certificate": AGENT });
+    let made = app.post("/admin/v1/keys", body.clone()).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let made = made.json();
+    assert_eq!(made["key"]["certificate"], AGENT);
+    assert_eq!(made["secret"], Value::Null);
+
+    let other = |certificate| json!({ "id": "b", "scopes": [], "certificate": certificate });
+    let answer = app.post("/admin/v1/keys", other(AGENT)).await;
+    answer.assert_error(409, "CONFLICT", None);
+    let answer = app.post("/admin/v1/keys", other("example.org")).await;
+    answer.assert_error(400, "VALIDATION_ERROR", Some("certificate"));
+}
+
 // M09
 #[tokio::test]
 async fn shows_neither_hash_nor_secret() {

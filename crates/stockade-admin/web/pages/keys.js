@@ -52,7 +52,7 @@ export async function render({ params, signal }) {
 }
 
 function columns(usage, selection) {
-    const name = (key) => [h("a", { class: "cell-main", href: link("keys", key.id) }, key.name || key.id), key.name && h("span", { class: "cell-sub mono" }, key.id)];
+    const name = (key) => [h("a", { class: "cell-main", href: link("keys", key.id) }, key.name || key.id), key.name && h("span", { class: "cell-sub mono" }, key.id), key.certificate && h("span", { class: "cell-sub" }, `${t.certificate}: ${key.certificate}`)];
     return [
         {
             label: t.key,

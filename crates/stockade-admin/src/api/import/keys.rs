@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use stockade_key_auth::{GeneratedKey, KeyHash, KeyRecord, QuotaFields, SpiffeId};
+use stockade_key_auth::{GeneratedKey, KeyRecord, QuotaFields};
 use utoipa::ToSchema;
 
 use crate::{
     actor::Actor,
     api::keys::{NewKey, changed, directory},
-    error::{ApiError, ApiResult, ErrorBody},
+    error::{ApiResult, ErrorBody},
     keys::KeyState,
     state::AdminState,
     time,
@@ -74,7 +74,7 @@ pub(super) async fn generate(
             Some(KeyState::Revoked) => &mut report.revoked,
             _ if import.is_expired(now) => &mut report.expired,
             _ => {
-                let key = import.generate();
+                let key = NewKey::from(import).generate();
                 generated.push(key.map_err(|error| error.within(&format!("keys[{at}]")))?);
                 seen.insert(id.clone());
                 &mut report.created
@@ -118,18 +118,6 @@ pub(super) async fn create(
 }
 
 impl KeyImport {
-    /// The record, and its new secret; of no use if the record has a certificate.
-    fn generate(mut self) -> ApiResult<(GeneratedKey, KeyRecord)> {
-        let certificate = self.certificate.take();
-        let (key, mut record) = NewKey::from(self).generate()?;
-        if let Some(text) = certificate {
-            let id = text.parse::<SpiffeId>();
-            let id = id.map_err(|error| ApiError::invalid("certificate", error.to_string()))?;
-            record.hash = KeyHash::certificate(id);
-        }
-        Ok((key, record))
-    }
-
     fn is_expired(&self, now: i64) -> bool {
         let expires = self.expires_at.as_deref().and_then(time::parse);
         expires.is_some_and(|at| at <= now)
@@ -147,6 +135,7 @@ impl From<KeyImport> for NewKey {
             models: import.models,
             networks: import.networks,
             quotas: import.quotas,
+            certificate: import.certificate,
             expires_at: import.expires_at,
             metadata: import.metadata,
         }

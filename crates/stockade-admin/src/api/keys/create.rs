@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::extract::State;
-use serde::Deserialize;
-use stockade_key_auth::{GeneratedKey, KeyId, KeyRecord, QuotaFields};
+use serde::{Deserialize, Serialize};
+use stockade_key_auth::{GeneratedKey, KeyHash, KeyId, KeyRecord, QuotaFields, SpiffeId};
 use utoipa::ToSchema;
 
-use super::{KeyWithSecret, changed, directory, fields, key_id, now, rotate::generate};
+use super::{changed, directory, fields, key_id, now, rotate::generate};
 use crate::{
     actor::Actor,
     api::{
@@ -16,7 +16,7 @@ use crate::{
     },
     error::{ApiError, ApiResult},
     id::random_text,
-    keys::KeyEntry,
+    keys::{KeyEntry, KeyView},
     state::AdminState,
 };
 
@@ -40,10 +40,20 @@ pub(crate) struct NewKey {
     pub(crate) networks: Vec<String>,
     #[schema(value_type = Option<BTreeMap<String, u32>>)]
     pub(crate) quotas: Option<QuotaFields>,
+    /// The SPIFFE ID of the clients' certificate, for a key that has no secret.
+    pub(crate) certificate: Option<String>,
     /// Never by default.
     pub(crate) expires_at: Option<String>,
     #[serde(default)]
     pub(crate) metadata: BTreeMap<String, String>,
+}
+
+/// A new key, with its secret, which is returned once.
+#[derive(Serialize, ToSchema)]
+pub(super) struct CreatedKey {
+    key: KeyView,
+    /// `null` for a key with a certificate.
+    secret: Option<String>,
 }
 
 pub(super) async fn create(
@@ -53,23 +63,31 @@ pub(super) async fn create(
         body,
         key: idempotency,
     }: Creation<NewKey>,
-) -> ApiResult<Created<KeyWithSecret>> {
+) -> ApiResult<Created<CreatedKey>> {
     let directory = directory(&state)?;
     let (mut key, mut record) = body.generate()?;
+    let has_certificate = record.hash.as_certificate().is_some();
     let known = idempotency.id(&state, &actor, record.id.to_string());
     let (id, is_repeated) = known.await?;
     if id != record.id.as_str() {
         record.id = key_id(&id)?;
         key = generate(record.id.clone())?;
-        record.hash = key.digest().into();
+        if !has_certificate {
+            record.hash = key.digest().into();
+        }
     }
-    if is_repeated && directory.all().await?.contains_key(&record.id) {
-        return Err(replay(&id));
-    }
-    let entry = store(&state, &actor, record).await?;
-    let body = KeyWithSecret {
+    let present = match is_repeated {
+        true => directory.all().await?.get(&record.id).cloned(),
+        false => None,
+    };
+    let entry = match present {
+        Some(_) if !has_certificate => return Err(replay(&id)),
+        Some(entry) => entry,
+        None => store(&state, &actor, record).await?,
+    };
+    let body = CreatedKey {
         key: entry.view(now()),
-        secret: key.expose().to_owned(),
+        secret: (!has_certificate).then(|| key.expose().to_owned()),
     };
     Ok(Created::new(&body))
 }
@@ -92,6 +110,9 @@ async fn store(state: &AdminState, actor: &Actor, record: KeyRecord) -> ApiResul
     if let Some(models) = &record.models {
         detail = format!("{detail}, models {models:?}");
     }
+    if let Some(certificate) = record.hash.as_certificate() {
+        detail = format!("{detail}, certificate {certificate}");
+    }
     changed(state, actor, &record.id, detail);
     Ok(entry)
 }
@@ -105,6 +126,7 @@ fn replay(id: &str) -> ApiError {
 }
 
 impl NewKey {
+    /// The record, and its new secret; of no use if the record has a certificate.
     pub(in crate::api) fn generate(self) -> ApiResult<(GeneratedKey, KeyRecord)> {
         let now = now();
         let id = match self.id {
@@ -120,6 +142,11 @@ impl NewKey {
         }
         let key = generate(id.clone())?;
         let mut record = KeyRecord::new(id, key.digest()).created(now);
+        if let Some(certificate) = self.certificate {
+            let id = certificate.parse::<SpiffeId>();
+            let id = id.map_err(|error| ApiError::invalid("certificate", error.to_string()))?;
+            record.hash = KeyHash::certificate(id);
+        }
         record.name = fields::text("name", self.name)?;
         record.owner = fields::text("owner", self.owner)?;
         record.scopes = fields::scopes(&self.scopes)?;
