@@ -25,7 +25,7 @@ use crate::{
     client::ClientIp,
     clock::Timestamp,
     identity::{Credential, Identity, Principal},
-    llm::{ModelRequest, TokenUsage, UsageCell},
+    llm::{ModelRequest, ModelResponse, TokenUsage, UsageCell},
     refusal::{Denial, Refusal, StandingRefusal},
 };
 
@@ -72,6 +72,7 @@ struct Inner {
     denial: OnceLock<Denial>,
     standing_refusal: OnceLock<StandingRefusal>,
     model_request: OnceLock<ModelRequest>,
+    model_response: OnceLock<ModelResponse>,
     usage: UsageCell,
     bytes_read: AtomicU64,
 }
@@ -225,6 +226,17 @@ impl RequestContext {
     /// it.
     pub fn set_model_request(&self, request: ModelRequest) -> bool {
         self.0.model_request.set(request).is_ok()
+    }
+
+    /// What the response of the model states about itself; `None` if the handler has not set it.
+    pub fn model_response(&self) -> Option<&ModelResponse> {
+        self.0.model_response.get()
+    }
+
+    /// Sets what the response of the model states about itself. The first one stays; returns
+    /// whether this is it.
+    pub fn set_model_response(&self, response: ModelResponse) -> bool {
+        self.0.model_response.set(response).is_ok()
     }
 
     /// Tokens used so far; `None` if the handler has not reported any.

@@ -83,6 +83,7 @@ impl RequestContextBuilder {
             denial: OnceLock::new(),
             standing_refusal: OnceLock::new(),
             model_request: cell(self.model_request),
+            model_response: OnceLock::new(),
             usage: UsageCell::default(),
             bytes_read: AtomicU64::new(0),
         };
@@ -117,6 +118,7 @@ impl RequestContext {
             denial: OnceLock::new(),
             standing_refusal: OnceLock::new(),
             model_request: OnceLock::new(),
+            model_response: OnceLock::new(),
             usage: UsageCell::default(),
             bytes_read: AtomicU64::new(0),
         }))
