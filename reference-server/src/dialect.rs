@@ -31,7 +31,7 @@ mod value_kind;
 
 use stockade_core::refusal::Refusal;
 
-use crate::backend::RelayApi;
+use crate::{backend::RelayApi, chat::FinishReason};
 
 pub(crate) use image_pixels::FIELD as IMAGE_PIXELS_FIELD;
 pub(crate) use json::is_plain_path;
@@ -78,6 +78,15 @@ impl Dialect {
             Self::Messages | Self::CountTokens => &messages::FIELD_RULES,
         };
         rules.names().chain(extensions::NAMES.iter().copied())
+    }
+
+    /// The API's name of a finish reason. Complete responses have only a status.
+    pub(crate) fn finish_reason(self, reason: &FinishReason) -> &'static str {
+        match self {
+            Self::Chat | Self::Completions => chat::finish_reason(reason),
+            Self::Responses => responses::incomplete_reason(reason).unwrap_or("completed"),
+            Self::Messages | Self::CountTokens => messages::stop_reason(reason),
+        }
     }
 
     /// Reads a request, and validates everything that needs neither the model nor a decoder.

@@ -4,9 +4,9 @@
 //!    replaced, if the upstream has another one, and `stream_options.include_usage` is set for
 //!    streams.
 //! 2. Headers are sent in both directions by allow-list. The client's credential never leaves.
-//! 3. A stream passes event by event, without being parsed into values. A scanner reads the usage
-//!    and whether the stream is complete; the usage event is removed for a client that did not ask
-//!    for it.
+//! 3. A stream passes event by event, without being parsed into values. A scanner reads the
+//!    usage, the finish reasons and whether the stream is complete; the usage event is removed for
+//!    a client that did not ask for it.
 //! 4. An object is sent when it is complete, so that a failure of the upstream has a status.
 //! 5. Without usage from the upstream, the charge is an estimate, which the record reports.
 

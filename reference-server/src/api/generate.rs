@@ -8,6 +8,7 @@
 
 mod buffered;
 mod image_headers;
+mod response_report;
 mod stream;
 
 use std::{sync::Arc, time::SystemTime};
@@ -33,6 +34,7 @@ use crate::{
     models::Model,
     relay::{declare_final_event, trace_headers},
 };
+use response_report::ResponseReport;
 
 /// `POST /v1/chat/completions`.
 pub(super) async fn chat(State(api): State<Arc<Api>>, request: Request) -> Response {
@@ -77,17 +79,18 @@ async fn generate(
     let started = start(&*model.backend, request.chat, &meter, deadline).await?;
     let generation = started.map_err(|error| refusal(dialect, api, error))?;
     let (images, generation) = image_headers::peek(generation);
+    let report = ResponseReport::new(context, dialect, model);
     let mut response = if request.is_stream {
         let mut response = stream::respond(
             generation,
             request.writer,
             deadline.clone(),
-            (context.clone(), meter),
+            (report, meter),
         );
         declare_final_event(dialect.relay_api(), &mut response);
         response
     } else {
-        buffered::respond(generation, request.writer, deadline, &meter).await?
+        buffered::respond(generation, request.writer, deadline, (report, &meter)).await?
     };
     if let Some(images) = images {
         image_headers::insert(&images, response.headers_mut());

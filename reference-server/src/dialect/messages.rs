@@ -8,6 +8,7 @@ mod response_body;
 mod response_writer;
 
 pub(in crate::dialect) use request_reader::{read, read_for_count};
+pub(in crate::dialect) use response_body::stop_reason;
 
 use self::body::MessagesBody;
 use super::field_rules::{FieldRules, NO_DEFAULTS};

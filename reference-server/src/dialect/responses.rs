@@ -7,6 +7,7 @@ mod response_body;
 mod response_writer;
 
 pub(in crate::dialect) use request_reader::read;
+pub(in crate::dialect) use response_body::incomplete_reason;
 
 use self::body::ResponsesBody;
 use super::{

@@ -3,7 +3,11 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header::CONTENT_TYPE};
 use http_body_util::BodyExt;
-use stockade_core::{context::RequestContext, llm::TokenUsage, refusal::Refusal};
+use stockade_core::{
+    context::RequestContext,
+    llm::{ModelResponse, TokenUsage},
+    refusal::Refusal,
+};
 
 use super::{
     error::{invalid_response, upstream_refusal},
@@ -12,7 +16,7 @@ use super::{
 };
 use crate::upstream::UpstreamResponse;
 
-/// Reads the whole object, and reports its usage.
+/// Reads the whole object, and reports its usage and how it describes itself.
 ///
 /// # Errors
 /// Returns a refusal if the response is incomplete, too large, or not a JSON object.
@@ -28,6 +32,9 @@ pub(super) async fn respond(
         Ok(reading) if has_type => reading,
         _ => return Err(invalid_response()),
     };
+    let mut described = ModelResponse::default();
+    reading.describe(&mut described);
+    context.set_model_response(described);
     let usage = reading.usage();
     match usage.complete() {
         Some(usage) => context.set_usage(usage),

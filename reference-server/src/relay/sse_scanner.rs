@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use bytes::{Bytes, BytesMut};
 use memchr::{memchr, memmem::Finder};
+use stockade_core::llm::ModelResponse;
 
 use super::usage::{PartialUsage, Reading};
 
@@ -22,6 +23,8 @@ static INTERESTING: LazyLock<[Finder<'static>; 5]> = LazyLock::new(|| {
     .map(Finder::new)
 });
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"usage\""));
+static FINISH_REASON: LazyLock<Finder<'static>> =
+    LazyLock::new(|| Finder::new("\"finish_reason\""));
 
 /// Scans a stream. Bytes pass on at the ends of events, so that an error event can follow at any
 /// time.
@@ -34,6 +37,8 @@ pub(super) struct SseScanner {
     /// Whether the event with the usage is removed.
     removes_usage: bool,
     pub(super) usage: PartialUsage,
+    /// How the upstream describes its response.
+    pub(super) response: ModelResponse,
     /// The number of events with data; a token is usually an event.
     pub(super) events: u64,
     /// Whether the last event of a complete stream was seen.
@@ -64,6 +69,7 @@ impl SseScanner {
             progress: Progress::default(),
             removes_usage,
             usage: PartialUsage::default(),
+            response: ModelResponse::default(),
             events: 0,
             is_complete: false,
             has_error: false,
@@ -151,16 +157,20 @@ impl SseScanner {
             return Err(InvalidStream);
         }
         self.events += 1;
-        match is_interesting(data) {
-            true => self.parse(data),
-            false => Ok(Action::Pass),
+        if is_interesting(data) {
+            return self.parse(data);
         }
+        for reason in finish_reasons(data) {
+            self.response.add_finish_reason(reason);
+        }
+        Ok(Action::Pass)
     }
 
     fn parse(&mut self, data: &[u8]) -> Result<Action, InvalidStream> {
         let reading: Reading<'_> = serde_json::from_slice(data).map_err(|_| InvalidStream)?;
         self.is_complete |= reading.is_last();
         self.usage.update(reading.usage());
+        reading.describe(&mut self.response);
         self.has_error |= reading.error.is_some();
         Ok(match self.removes_usage && reading.is_usage_only() {
             true => Action::Remove,
@@ -176,10 +186,22 @@ fn is_interesting(data: &[u8]) -> bool {
 
 /// Whether an event has a usage. Some upstreams write a null in all events but one.
 fn has_usage(data: &[u8]) -> bool {
-    USAGE.find_iter(data).any(|at| {
-        let after_name = data[at + USAGE.needle().len()..].trim_ascii_start();
-        let value = after_name.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
-        value.is_some_and(|value| !value.starts_with(b"null"))
+    values(&USAGE, data).any(|value| !value.starts_with(b"null"))
+}
+
+/// The finish reasons of an event of chat completions, which is not parsed for them.
+fn finish_reasons(data: &[u8]) -> impl Iterator<Item = &str> {
+    values(&FINISH_REASON, data).filter_map(|value| {
+        let text = value.strip_prefix(b"\"")?;
+        str::from_utf8(&text[..memchr(b'"', text)?]).ok()
+    })
+}
+
+/// What follows the name of a field.
+fn values<'a>(name: &'static Finder<'_>, data: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    name.find_iter(data).filter_map(|at| {
+        let after_name = data[at + name.needle().len()..].trim_ascii_start();
+        Some(after_name.strip_prefix(b":")?.trim_ascii_start())
     })
 }
 
@@ -336,6 +358,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn reads_finish_reasons_of_events_that_are_not_parsed() {
+        for (data, expected) in [
+            (r#"{"choices":[{"finish_reason":null}]}"#, &[][..]),
+            (
+                r#"{"choices":[{"finish_reason":"stop"},{"finish_reason" : "length"}]}"#,
+                &["stop", "length"],
+            ),
+            (r#"{"content":"\"finish_reason\":\"stop\""}"#, &[]),
+            (r#"{"content":"finish_reason"}"#, &[]),
+            (r#"{"finish_reason":"#, &[]),
+        ] {
+            let reasons: Vec<&str> = finish_reasons(data.as_bytes()).collect();
+            assert_eq!(reasons, expected, "{data}");
+        }
+    }
+
     proptest! {
         #[test]
         fn the_split_does_not_matter(
@@ -351,6 +390,7 @@ mod tests {
             prop_assert_eq!(pass(&mut split, &pieces), expected);
             prop_assert_eq!(split.usage, whole.usage);
             prop_assert_eq!(split.events, whole.events);
+            prop_assert_eq!(split.response, whole.response);
             prop_assert!(split.is_complete);
         }
     }

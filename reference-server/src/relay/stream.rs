@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -75,8 +76,12 @@ struct RelayStream {
 }
 
 impl RelayStream {
-    fn report(&self) {
+    fn report(&mut self) {
         let context = &self.request.context;
+        if self.scanner.is_complete {
+            // The first one stays.
+            context.set_model_response(mem::take(&mut self.scanner.response));
+        }
         match self.scanner.usage.complete() {
             Some(usage) if self.scanner.is_complete => context.set_usage(usage),
             // A token is usually an event.

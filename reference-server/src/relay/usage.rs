@@ -1,9 +1,9 @@
-//! The token usage in responses of upstreams.
+//! The token usage in responses of upstreams, and how they describe themselves.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, de::IgnoredAny};
-use stockade_core::llm::TokenUsage;
+use stockade_core::llm::{ModelResponse, TokenUsage};
 
 /// The fields of a response, or of an event of a stream, that the relay reads. All APIs are read
 /// alike: `usage` stands at the top, in `response` (responses) or in `message` (messages).
@@ -21,15 +21,72 @@ pub(super) struct Reading<'a> {
     /// Null in successful Responses objects.
     #[serde(default)]
     pub(super) error: Option<IgnoredAny>,
-    /// Only counted.
     #[serde(default)]
-    choices: Option<Vec<IgnoredAny>>,
+    choices: Option<Vec<EndOfChoice>>,
+    /// Of an event of the messages API.
+    #[serde(default)]
+    delta: Option<Lenient<EndOfMessage>>,
+    #[serde(default)]
+    id: Option<Lenient<String>>,
+    #[serde(default)]
+    model: Option<Lenient<String>>,
+    /// Of a message.
+    #[serde(default)]
+    stop_reason: Option<Lenient<String>>,
+    /// Of the responses API, as the next.
+    #[serde(default)]
+    status: Option<Lenient<String>>,
+    #[serde(default)]
+    incomplete_details: Option<Lenient<IncompleteDetails>>,
 }
 
 #[derive(Deserialize)]
 struct Nested {
     #[serde(default)]
     usage: Option<UsageObject>,
+    #[serde(default)]
+    id: Option<Lenient<String>>,
+    #[serde(default)]
+    model: Option<Lenient<String>>,
+    #[serde(default)]
+    status: Option<Lenient<String>>,
+    #[serde(default)]
+    incomplete_details: Option<Lenient<IncompleteDetails>>,
+}
+
+#[derive(Deserialize)]
+struct EndOfChoice {
+    #[serde(default)]
+    finish_reason: Option<Lenient<String>>,
+}
+
+#[derive(Deserialize)]
+struct EndOfMessage {
+    #[serde(default)]
+    stop_reason: Option<Lenient<String>>,
+}
+
+#[derive(Deserialize)]
+struct IncompleteDetails {
+    #[serde(default)]
+    reason: Option<Lenient<String>>,
+}
+
+/// A value that nothing depends on, so that one of another type does not make a response invalid.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Lenient<T> {
+    Value(T),
+    Other(IgnoredAny),
+}
+
+impl<T> Lenient<T> {
+    fn value(&self) -> Option<&T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Other(_) => None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -100,8 +157,7 @@ impl PartialUsage {
 impl Reading<'_> {
     /// The usage in this object.
     pub(super) fn usage(&self) -> PartialUsage {
-        let nested = || self.response.as_ref().or(self.message.as_ref());
-        let usage = self.usage.or_else(|| nested()?.usage);
+        let usage = self.usage.or_else(|| self.nested()?.usage);
         let Some(usage) = usage else {
             return PartialUsage::default();
         };
@@ -114,6 +170,46 @@ impl Reading<'_> {
             prompt_tokens: usage.prompt_tokens,
             completion_tokens: usage.completion_tokens.or_else(completion),
         }
+    }
+
+    fn nested(&self) -> Option<&Nested> {
+        self.response.as_ref().or(self.message.as_ref())
+    }
+
+    /// Adds what this object states about the response; later ids and names replace earlier ones.
+    pub(super) fn describe(&self, response: &mut ModelResponse) {
+        let nested = self.nested();
+        let id = self.id.as_ref().or_else(|| nested?.id.as_ref());
+        if let Some(id) = id.and_then(Lenient::value) {
+            response.set_id(id);
+        }
+        let model = self.model.as_ref().or_else(|| nested?.model.as_ref());
+        if let Some(model) = model.and_then(Lenient::value) {
+            response.set_model(model);
+        }
+        let choices = self.choices.iter().flatten();
+        let of_choices = choices.filter_map(|choice| choice.finish_reason.as_ref());
+        let delta = self.delta.as_ref().and_then(Lenient::value);
+        let of_delta = delta.and_then(|delta| delta.stop_reason.as_ref());
+        let reasons = of_choices.chain(of_delta).chain(&self.stop_reason);
+        for reason in reasons.chain(self.end_of_response()) {
+            if let Some(reason) = reason.value() {
+                response.add_finish_reason(reason);
+            }
+        }
+    }
+
+    /// Why a response of the responses API has ended.
+    fn end_of_response(&self) -> Option<&Lenient<String>> {
+        let (status, details) = match self.nested() {
+            Some(nested) if self.is_last() => (&nested.status, &nested.incomplete_details),
+            None => (&self.status, &self.incomplete_details),
+            // The start of a stream.
+            Some(_) => return None,
+        };
+        let details = details.as_ref().and_then(Lenient::value);
+        let reason = details.and_then(|details| details.reason.as_ref());
+        reason.or(status.as_ref())
     }
 
     /// Whether this is the last event of a stream of the responses or messages API.
@@ -190,6 +286,79 @@ mod tests {
             (r#"{"choices":[{"delta":{}}]}"#, (None, None)),
         ] {
             assert_eq!(usage(json), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn reads_how_every_api_describes_its_response() {
+        for (json, id, model, reasons) in [
+            (
+                r#"{"id":"a","model":"m","choices":[{"finish_reason":"stop"},{"finish_reason":"length"}]}"#,
+                Some("a"),
+                Some("m"),
+                &["stop", "length"][..],
+            ),
+            (
+                r#"{"id":"a","choices":[{"finish_reason":null}],"usage":{}}"#,
+                Some("a"),
+                None,
+                &[],
+            ),
+            (
+                r#"{"type":"message","id":"a","model":"m","stop_reason":"end_turn"}"#,
+                Some("a"),
+                Some("m"),
+                &["end_turn"],
+            ),
+            (
+                r#"{"type":"message_start","message":{"id":"a","model":"m","stop_reason":null}}"#,
+                Some("a"),
+                Some("m"),
+                &[],
+            ),
+            (
+                r#"{"type":"message_delta","delta":{"stop_reason":"max_tokens"},"usage":{}}"#,
+                None,
+                None,
+                &["max_tokens"],
+            ),
+            (
+                r#"{"id":"a","model":"m","status":"completed","incomplete_details":null}"#,
+                Some("a"),
+                Some("m"),
+                &["completed"],
+            ),
+            (
+                r#"{"type":"response.created","response":{"id":"a","status":"in_progress"}}"#,
+                Some("a"),
+                None,
+                &[],
+            ),
+            (
+                r#"{"type":"response.incomplete","response":{"status":"incomplete","incomplete_details":{"reason":"max_output_tokens"}}}"#,
+                None,
+                None,
+                &["max_output_tokens"],
+            ),
+            // A text delta of the responses API, and values of other types.
+            (
+                r#"{"type":"response.output_text.delta","delta":"error"}"#,
+                None,
+                None,
+                &[],
+            ),
+            (
+                r#"{"id":1,"model":[],"status":200,"choices":[{"finish_reason":{}}]}"#,
+                None,
+                None,
+                &[],
+            ),
+        ] {
+            let mut response = ModelResponse::default();
+            read(json).describe(&mut response);
+            assert_eq!((response.id(), response.model()), (id, model), "{json}");
+            let actual: Vec<&str> = response.finish_reasons().iter().map(|r| &**r).collect();
+            assert_eq!(actual, reasons, "{json}");
         }
     }
 

@@ -1,7 +1,8 @@
 //! Names and values of OpenTelemetry's semantic conventions.
 
 use http::Method;
-use opentelemetry::KeyValue;
+use opentelemetry::{Array, KeyValue, StringValue, Value};
+use stockade_core::llm::ModelResponse;
 
 use crate::api::routes;
 
@@ -21,6 +22,20 @@ pub(super) fn gen_ai(operation: &'static str) -> [KeyValue; 2] {
         KeyValue::new("gen_ai.operation.name", operation),
         KeyValue::new("gen_ai.provider.name", "stockade"),
     ]
+}
+
+/// The attributes of what a model has responded with.
+pub(super) fn gen_ai_response(response: &ModelResponse) -> impl Iterator<Item = KeyValue> {
+    let text = |name, text: Option<&str>| Some(KeyValue::new(name, text?.to_owned()));
+    let reasons = response.finish_reasons().iter();
+    let reasons: Vec<StringValue> = reasons.map(|reason| reason.to_string().into()).collect();
+    let reasons = (!reasons.is_empty()).then_some(Value::Array(Array::String(reasons)));
+    let attributes = [
+        text("gen_ai.response.id", response.id()),
+        text("gen_ai.response.model", response.model()),
+        reasons.map(|reasons| KeyValue::new("gen_ai.response.finish_reasons", reasons)),
+    ];
+    attributes.into_iter().flatten()
 }
 
 /// The value for what no standard knows.

@@ -21,7 +21,7 @@ use stockade_core::context::RequestContext;
 
 use super::{
     Requests,
-    conventions::{OTHER, bounded, gen_ai, known_method},
+    conventions::{OTHER, bounded, gen_ai, gen_ai_response, known_method},
     instruments::ModelUse,
     trace_headers,
 };
@@ -159,6 +159,9 @@ impl RequestSpan {
                 let model = bounded(model, MAX_MODEL);
                 attributes.push(KeyValue::new("gen_ai.request.model", model));
             }
+        }
+        if let Some(response) = context.model_response() {
+            attributes.extend(gen_ai_response(response));
         }
         if let Some(usage) = facts.usage {
             let tokens = [

@@ -1,8 +1,10 @@
 //! Traces and metrics, as an OpenTelemetry collector receives them.
 
+mod model_responses;
+
 use opentelemetry_proto::tonic::{
     collector::{metrics::v1::ExportMetricsServiceRequest, trace::v1::ExportTraceServiceRequest},
-    common::v1::{KeyValue, any_value::Value as Any},
+    common::v1::{AnyValue, KeyValue, any_value::Value as Any},
     metrics::v1::{HistogramDataPoint, metric::Data},
     trace::v1::{Span, status::StatusCode},
 };
@@ -31,9 +33,13 @@ impl Collector {
 
     /// A gateway that sends its telemetry here.
     async fn gateway(&self, upstream: &ScriptedUpstream, lines: &str) -> Gateway {
+        Gateway::new(upstream, &self.section(lines)).await
+    }
+
+    /// The section that sends telemetry here.
+    fn section(&self, lines: &str) -> String {
         let address = self.0.address().unwrap();
-        let section = format!("[telemetry]\notlp_endpoint = \"http://{address}\"\n{lines}\n");
-        Gateway::new(upstream, &section).await
+        format!("[telemetry]\notlp_endpoint = \"http://{address}\"\n{lines}\n")
     }
 
     fn received<T>(&self, path: &str) -> Vec<T>
@@ -88,16 +94,20 @@ impl Collector {
 /// Attributes as a JSON object.
 fn object(attributes: &[KeyValue]) -> Value {
     let attributes = attributes.iter().map(|attribute| {
-        let value = attribute.value.as_ref().and_then(|any| any.value.as_ref());
-        let value = match value.unwrap() {
-            Any::StringValue(text) => json!(text),
-            Any::BoolValue(value) => json!(value),
-            Any::IntValue(number) => json!(number),
-            other => panic!("{other:?}"),
-        };
-        (attribute.key.clone(), value)
+        let value = attribute.value.as_ref().unwrap();
+        (attribute.key.clone(), json_value(value))
     });
     Value::Object(attributes.collect::<Map<_, _>>())
+}
+
+fn json_value(value: &AnyValue) -> Value {
+    match value.value.as_ref().unwrap() {
+        Any::StringValue(text) => json!(text),
+        Any::BoolValue(value) => json!(value),
+        Any::IntValue(number) => json!(number),
+        Any::ArrayValue(array) => array.values.iter().map(json_value).collect(),
+        other => panic!("{other:?}"),
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -144,6 +154,9 @@ async fn a_chat_has_a_span_with_its_model_and_usage() {
             "gen_ai.operation.name": "chat",
             "gen_ai.provider.name": "stockade",
             "gen_ai.request.model": "small",
+            "gen_ai.response.finish_reasons": ["stop"],
+            "gen_ai.response.id": "chatcmpl-scripted",
+            "gen_ai.response.model": "scripted",
             "gen_ai.usage.input_tokens": 7,
             "gen_ai.usage.output_tokens": 2,
             "stockade.outcome": "completed",

@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 use http::{HeaderName, HeaderValue, header::CONTENT_TYPE};
 use stockade_core::refusal::Refusal;
 
+use super::ResponseReport;
 use crate::{
     backend::{BackendError, Generation, UsageMeter},
     chat::{Completion, FinishReason},
@@ -30,9 +31,14 @@ pub(super) async fn respond(
     generation: Generation,
     mut writer: Box<dyn ResponseWriter>,
     deadline: &Deadline,
-    meter: &UsageMeter,
+    (mut report, meter): (ResponseReport, &UsageMeter),
 ) -> Result<Response, Refusal> {
     let (completion, is_cut) = collect(generation, deadline, meter).await?;
+    for choice in &completion.choices {
+        // As the response is written.
+        report.add(choice.finish.as_ref().unwrap_or(&FinishReason::Stop));
+    }
+    report.send();
     let json = HeaderValue::from_static("application/json");
     let body = Body::from(writer.object(&completion));
     let mut response = ([(CONTENT_TYPE, json)], body).into_response();

@@ -7,8 +7,9 @@ use axum::response::{
     sse::{self, KeepAlive, Sse},
 };
 use futures_util::{StreamExt, stream};
-use stockade_core::{context::RequestContext, refusal::Refusal};
+use stockade_core::refusal::Refusal;
 
+use super::ResponseReport;
 use crate::{
     api::{X_ACCEL_BUFFERING, refusals},
     backend::{BackendError, Generation, UsageMeter},
@@ -25,7 +26,7 @@ pub(super) fn respond(
     generation: Generation,
     writer: Box<dyn ResponseWriter>,
     deadline: Deadline,
-    (context, meter): (RequestContext, UsageMeter),
+    (report, meter): (ResponseReport, UsageMeter),
 ) -> Response {
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
     let keep_alive = match writer.ping() {
@@ -37,7 +38,7 @@ pub(super) fn respond(
         queued: VecDeque::new(),
         writer,
         deadline,
-        context,
+        report,
         meter,
         delivered: 0,
     };
@@ -66,7 +67,7 @@ struct StreamState {
     queued: VecDeque<Frame>,
     writer: Box<dyn ResponseWriter>,
     deadline: Deadline,
-    context: RequestContext,
+    report: ResponseReport,
     meter: UsageMeter,
     /// The number of events with generated tokens. Each has at least one, so this is the minimum
     /// number of tokens delivered.
@@ -101,8 +102,10 @@ impl StreamState {
             Event::Done(usage) => {
                 self.generation = None;
                 self.meter.report(*usage);
+                self.report.send();
             }
-            Event::Images(_) | Event::Finish { .. } => {}
+            Event::Finish { reason, .. } => self.report.add(reason),
+            Event::Images(_) => {}
             _ => self.delivered += 1,
         }
         self.write(|writer, frames| writer.event(event, frames));
@@ -117,7 +120,7 @@ impl StreamState {
     /// Ends the stream with an error.
     fn fail(&mut self, refusal: &Refusal) {
         self.generation = None;
-        refusals::record(refusal, &self.context);
+        refusals::record(refusal, &self.report.context);
         self.write(|writer, frames| writer.fail(refusal, frames));
     }
 

@@ -92,7 +92,7 @@ impl From<Usage> for UsageBody {
 }
 
 /// Anthropic's name of a finish reason.
-pub(super) fn stop_reason(finish: &FinishReason) -> &'static str {
+pub(in crate::dialect) fn stop_reason(finish: &FinishReason) -> &'static str {
     match finish {
         FinishReason::Stop => "end_turn",
         FinishReason::StopSequence(_) => "stop_sequence",

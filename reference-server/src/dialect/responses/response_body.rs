@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 pub(super) use event::EventBody;
 
 use crate::{
-    chat::{ResponseFormat, TokenLogprob, Tool, ToolChoice, Usage},
+    chat::{FinishReason, ResponseFormat, TokenLogprob, Tool, ToolChoice, Usage},
     dialect::chat::{TokenBody, is_zero, token_bodies},
 };
 
@@ -76,6 +76,15 @@ pub(super) struct IncompleteDetails {
 pub(super) struct ReasoningBody<'a> {
     pub(super) effort: Option<&'a str>,
     pub(super) summary: Option<()>,
+}
+
+/// Why a response is incomplete; `None` if it is complete.
+pub(in crate::dialect) fn incomplete_reason(finish: &FinishReason) -> Option<&'static str> {
+    match finish {
+        FinishReason::Length => Some("max_output_tokens"),
+        FinishReason::ContentFilter => Some("content_filter"),
+        FinishReason::Stop | FinishReason::StopSequence(_) | FinishReason::ToolCalls => None,
+    }
 }
 
 #[derive(Serialize)]

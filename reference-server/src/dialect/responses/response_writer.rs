@@ -9,7 +9,7 @@ use stockade_core::refusal::Refusal;
 use self::item::{Item, ItemKind};
 use super::response_body::{
     ErrorBody, EventBody, IncompleteDetails, Metadata, PartBody, ReasoningBody, ResponseBody,
-    TextBody, ToolBody, ToolChoiceBody,
+    TextBody, ToolBody, ToolChoiceBody, incomplete_reason,
 };
 use crate::{
     chat::{
@@ -122,12 +122,8 @@ impl ResponsesWriter {
 
     /// The response after the end of the generation.
     fn ended(&self, usage: Usage) -> ResponseBody<'_> {
-        let reason = match self.finish {
-            FinishReason::Length => "max_output_tokens",
-            FinishReason::ContentFilter => "content_filter",
-            FinishReason::Stop | FinishReason::StopSequence(_) | FinishReason::ToolCalls => {
-                return self.response("completed", Some(usage));
-            }
+        let Some(reason) = incomplete_reason(&self.finish) else {
+            return self.response("completed", Some(usage));
         };
         ResponseBody {
             incomplete_details: Some(IncompleteDetails { reason }),
