@@ -2,10 +2,11 @@
 //!
 //! 1. Each request has one span, except health probes. It has the semantic conventions of HTTP
 //!    servers and of generative AI, and what the audit record has of the decision; no prompts, no
-//!    completions, no credentials and no addresses.
+//!    completions, no credentials and no addresses of clients. Each attempt at an upstream is a
+//!    child of it, by the conventions of HTTP clients.
 //! 2. A client decides nothing by its `traceparent`, unless `trust_incoming` permits it. The
-//!    headers of a client's trace, and its `baggage`, are removed. Upstreams get the server's span
-//!    as their parent.
+//!    headers of a client's trace, and its `baggage`, are removed. Upstreams get the span of the
+//!    attempt as their parent.
 //! 3. An export never delays a request. Spans wait in a queue of fixed length, are dropped when it
 //!    is full, and are counted.
 //! 4. OTLP metrics are recorded with the span, in one place for models in this process and of
@@ -20,7 +21,11 @@ use axum::{
     response::Response,
 };
 use metrics::describe_counter;
-use opentelemetry::{Key, KeyValue, metrics::MeterProvider as _, trace::TracerProvider as _};
+use opentelemetry::{
+    Key, KeyValue,
+    metrics::MeterProvider as _,
+    trace::{FutureExt as _, TracerProvider as _},
+};
 use opentelemetry_otlp::{ExporterBuildError, MetricExporter, SpanExporter};
 use opentelemetry_sdk::{
     Resource,
@@ -29,6 +34,7 @@ use opentelemetry_sdk::{
 };
 use tokio::task;
 
+mod attempt_span;
 mod collector;
 mod conventions;
 mod export;
@@ -43,6 +49,7 @@ use crate::{
     config::{TelemetryConfig, TrustIncoming},
     models::Models,
 };
+pub(crate) use attempt_span::AttemptSpan;
 use collector::CollectorClient;
 use export::BoundedSpans;
 use export_log::{DROPPED_SPANS, EXPORT_FAILURES, ExportLog};
@@ -183,7 +190,7 @@ async fn trace(
         return next.run(request).await;
     }
     let span = RequestSpan::start(requests, &mut request);
-    let response = next.run(request).await;
+    let response = next.run(request).with_context(span.context()).await;
     span.respond(response)
 }
 

@@ -208,7 +208,7 @@ impl Group {
         mut exchange: Exchange,
         attempts: u32,
     ) -> (Result<UpstreamResponse, UpstreamError>, Option<Failure>) {
-        let response = match exchange.send(request, &self.settings).await {
+        let response = match exchange.send(request, &self.settings, attempts).await {
             Ok(response) => response,
             Err(error) => {
                 let failure = match error.kind() {

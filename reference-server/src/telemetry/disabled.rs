@@ -1,8 +1,9 @@
 //! A build without the feature `otel`, which refuses `[telemetry]`.
 
 use axum::Router;
+use http::{Request, StatusCode};
 
-use crate::{Config, StartError, models::Models};
+use crate::{Config, StartError, models::Models, upstream::UpstreamUrl};
 
 /// There is none.
 pub(crate) enum Telemetry {}
@@ -33,6 +34,20 @@ impl Telemetry {
     pub(crate) async fn shutdown(self) {
         match self {}
     }
+}
+
+/// There is none.
+#[derive(Default)]
+pub(crate) struct AttemptSpan(());
+
+impl AttemptSpan {
+    pub(crate) fn start<B>(_request: &mut Request<B>, _url: &UpstreamUrl, _resends: u32) -> Self {
+        Self(())
+    }
+
+    pub(crate) fn respond(&mut self, _status: StatusCode) {}
+
+    pub(crate) fn end(&mut self, _error: Option<&'static str>) {}
 }
 
 /// There are no metrics to describe.

@@ -13,8 +13,8 @@ use axum::{
 use http::StatusCode;
 use http_body::Body as _;
 use opentelemetry::{
-    KeyValue,
-    trace::{Span as _, SpanBuilder, SpanKind, Status, Tracer as _},
+    Context, KeyValue,
+    trace::{Span as _, SpanBuilder, SpanKind, Status, TraceContextExt as _, Tracer as _},
 };
 use opentelemetry_sdk::trace::Span;
 use stockade_core::context::RequestContext;
@@ -57,7 +57,7 @@ enum End {
 }
 
 impl RequestSpan {
-    /// Starts a span, and makes it the parent of what upstreams record.
+    /// Starts a span.
     pub(super) fn start(requests: Arc<Requests>, request: &mut Request) -> Self {
         let started = Instant::now();
         let origin = trace_headers::take(request.headers_mut(), requests.trust);
@@ -80,7 +80,6 @@ impl RequestSpan {
                 KeyValue::new("url.scheme", requests.scheme),
             ]);
         let span = requests.tracer.build_with_context(span, &origin.parent);
-        trace_headers::insert(request.headers_mut(), span.span_context());
         Self {
             requests,
             span,
@@ -93,6 +92,13 @@ impl RequestSpan {
             first_data: None,
             end: End::Left,
         }
+    }
+
+    /// The context of what is done for the request: the parent of spans, and what starts them.
+    pub(super) fn context(&self) -> Context {
+        let parent = self.span.span_context().clone();
+        let context = Context::new().with_remote_span_context(parent);
+        context.with_value(Arc::clone(&self.requests))
     }
 
     /// Ends the span with the body of the response.

@@ -22,7 +22,7 @@ use super::{
     request::OutgoingBody,
     retry::retry_after,
 };
-use crate::error_chain::chain;
+use crate::{error_chain::chain, telemetry::AttemptSpan};
 
 /// A request in progress at one upstream: holds its slot, and records its outcome once. Dropped
 /// without one, it was cancelled.
@@ -30,6 +30,7 @@ pub(super) struct Exchange {
     member: Arc<Member>,
     pass: Option<Pass>,
     started: Instant,
+    span: AttemptSpan,
     _permit: Permit,
     _gauge: GaugeGuard,
 }
@@ -40,6 +41,7 @@ impl Exchange {
             _gauge: member.metrics().run(),
             _permit: permit,
             started: Instant::now(),
+            span: AttemptSpan::default(),
             pass: Some(pass),
             member,
         }
@@ -52,6 +54,7 @@ impl Exchange {
     /// Records the outcome; only the first one counts.
     pub(super) fn end(&mut self, outcome: &'static str, health: Health) {
         if let Some(pass) = self.pass.take() {
+            self.span.end(None);
             self.member.metrics().ended(outcome);
             self.member.record(pass, health);
         }
@@ -72,16 +75,19 @@ impl Exchange {
         if health == Health::Failure {
             self.member.set_last_error(chain(error));
         }
+        self.span.end(Some(kind.label()));
         self.end(kind.label(), health);
     }
 
-    /// Sends the request, and waits for the head of the response.
+    /// Sends the request, and waits for the head of the response. Of all attempts, this is the
+    /// one with this number, from 1.
     pub(super) async fn send(
         &mut self,
         request: &UpstreamRequest,
         settings: &GroupSettings,
+        attempt: u32,
     ) -> Result<Response<Incoming>, UpstreamError> {
-        let result = self.head(request, settings).await;
+        let result = self.head(request, settings, attempt).await;
         if let Err(error) = &result {
             self.fail(error);
         }
@@ -89,11 +95,13 @@ impl Exchange {
     }
 
     async fn head(
-        &self,
+        &mut self,
         request: &UpstreamRequest,
         settings: &GroupSettings,
+        attempt: u32,
     ) -> Result<Response<Incoming>, UpstreamError> {
-        let http = outgoing(request, &self.member)?;
+        let mut http = outgoing(request, &self.member)?;
+        self.span = AttemptSpan::start(&mut http, self.member.url(), attempt - 1);
         let first_byte = self.started + settings.first_byte_timeout;
         let in_time = request.streaming && first_byte < request.deadline;
         let (until, late) = match in_time {
@@ -104,6 +112,7 @@ impl Exchange {
         let response = response
             .map_err(|_| UpstreamError::new(late))?
             .map_err(|error| UpstreamError::with_source(classify::request_error(&error), error))?;
+        self.span.respond(response.status());
         self.member.metrics().first_byte(self.started.elapsed());
         check(&response, settings)?;
         Ok(response)
