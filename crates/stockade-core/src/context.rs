@@ -24,6 +24,7 @@ pub use route::MatchedRoute;
 use crate::{
     client::ClientIp,
     clock::Timestamp,
+    guard::{CheckLog, CheckRecord},
     identity::{Credential, Identity, Principal},
     llm::{ModelRequest, ModelResponse, TokenUsage, UsageCell},
     refusal::{Denial, Refusal, StandingRefusal},
@@ -75,6 +76,7 @@ struct Inner {
     model_response: OnceLock<ModelResponse>,
     usage: UsageCell,
     bytes_read: AtomicU64,
+    check_log: OnceLock<CheckLog>,
 }
 
 impl RequestContext {
@@ -290,6 +292,22 @@ impl RequestContext {
     /// largest stays.
     pub fn set_bytes_read(&self, bytes: u64) {
         self.0.bytes_read.fetch_max(bytes, Ordering::Relaxed);
+    }
+
+    /// Records the checks of the guards that see the request from now on, for a trace. Each then
+    /// costs two readings of the wall clock.
+    pub fn record_checks(&self) {
+        self.0.check_log.get_or_init(CheckLog::start);
+    }
+
+    /// The recorded checks so far, in their order; none without
+    /// [`record_checks`](Self::record_checks).
+    pub fn checks(&self) -> Vec<CheckRecord> {
+        self.check_log().map_or_else(Vec::new, CheckLog::records)
+    }
+
+    pub(crate) fn check_log(&self) -> Option<&CheckLog> {
+        self.0.check_log.get()
     }
 }
 

@@ -14,7 +14,11 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full};
 use stockade_core::{
-    guard::{Check, Guard, GuardLayer, GuardStack, Head, NoWait, Outcome, ResponseHook},
+    context::RequestContext,
+    guard::{
+        BoxGuard, Check, CheckOutcome, Guard, GuardLayer, GuardList, GuardStack, Head, NoWait,
+        Outcome, ResponseHook,
+    },
     refusal::{Refusal, RefusalKind},
 };
 use stockade_testkit::{Probe, Script, contract};
@@ -267,4 +271,67 @@ fn a_pass_of_a_ready_guard_allocates_nothing() {
         });
         assert_eq!(allocated.count_total, 0);
     });
+}
+
+/// What the records of a request have, without the times.
+fn recorded(context: &RequestContext) -> Vec<(&'static str, Option<CheckOutcome>)> {
+    let records = context.checks();
+    for record in &records {
+        assert!(record.end.is_none_or(|(ended, _)| ended >= record.started));
+    }
+    records
+        .iter()
+        .map(|record| (record.guard, record.end.map(|(_, outcome)| outcome)))
+        .collect()
+}
+
+#[tokio::test]
+async fn records_the_checks_of_a_request_that_asks_for_it() {
+    let mut list = GuardList::new();
+    list.push(BoxGuard::new(Open));
+    list.push(BoxGuard::new(Recording::default()));
+    let allowed = Some(CheckOutcome::Allowed);
+    let refused = Some(CheckOutcome::Refused("PERMISSION_DENIED"));
+    let send = |header: &'static str, is_recorded: bool| {
+        let context = RequestContext::new();
+        if is_recorded {
+            context.record_checks();
+        }
+        let guards = Open.then(list.clone()).then(Recording::default());
+        let service = GuardLayer::new(guards).layer(Probe::new(Script::Complete));
+        let request = Request::builder().header(header, "1");
+        let request = request.extension(context.clone()).body(()).unwrap();
+        async move {
+            service.oneshot(request).await.unwrap();
+            recorded(&context)
+        }
+    };
+    assert_eq!(
+        send("x-other", true).await,
+        [
+            ("open", allowed),
+            ("open", allowed),
+            ("recording", allowed),
+            ("recording", allowed)
+        ]
+    );
+    assert_eq!(send("x-other", false).await, []);
+    assert_eq!(
+        send("x-refuse", true).await,
+        [("open", allowed), ("open", allowed), ("recording", refused)]
+    );
+
+    // Dropped while it waits.
+    let context = RequestContext::new();
+    context.record_checks();
+    let service = GuardLayer::new(Recording::default()).layer(Probe::new(Script::Complete));
+    let request = Request::builder()
+        .extension(context.clone())
+        .body(())
+        .unwrap();
+    let mut future = Box::pin(service.oneshot(request));
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(future.as_mut().poll(&mut cx).is_pending());
+    drop(future);
+    assert_eq!(recorded(&context), [("recording", None)]);
 }

@@ -86,6 +86,7 @@ impl RequestContextBuilder {
             model_response: OnceLock::new(),
             usage: UsageCell::default(),
             bytes_read: AtomicU64::new(0),
+            check_log: OnceLock::new(),
         };
         RequestContext(Arc::new(inner))
     }
@@ -121,6 +122,7 @@ impl RequestContext {
             model_response: OnceLock::new(),
             usage: UsageCell::default(),
             bytes_read: AtomicU64::new(0),
+            check_log: OnceLock::new(),
         }))
     }
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use super::{
-    BoxGuard, BoxWait, Check, Guard, GuardStack, Head, HookStack, Outcome, Progress, Refused,
+    BoxGuard, BoxWait, Guard, GuardStack, GuardWait, Head, HookStack, Outcome, Progress,
     ResponseHook as _, RunGuards, TakeReady,
     boxed::{BoxHook, BoxPass},
     hook, stack,
@@ -76,32 +76,21 @@ impl GuardList {
         &self,
         from: usize,
         head: &mut Head,
-        body: B,
+        mut body: B,
         hooks: &mut HookList,
     ) -> Progress<B, ListWait<B>> {
         for (at, guard) in self.0.iter().enumerate().skip(from) {
-            match guard.check(head) {
-                Check::Pass(pass) => hooks.0.push(guard.admit(pass, head)),
-                Check::Refuse(refusal) => return refused(guard, refusal),
-                Check::Answer(response) => return Progress::Answer(response),
-                Check::Wait(wait) => {
-                    return Progress::Wait(ListWait {
-                        at,
-                        wait,
-                        body: Some(body),
-                    });
-                }
+            let mut hook = None;
+            match guard.begin(head, body, &mut hook) {
+                Progress::Pass(passed) => body = passed,
+                Progress::Refuse(refused) => return Progress::Refuse(refused),
+                Progress::Answer(response) => return Progress::Answer(response),
+                Progress::Wait(wait) => return Progress::Wait(ListWait { at, wait }),
             }
+            hooks.0.extend(hook);
         }
         Progress::Pass(body)
     }
-}
-
-fn refused<B, W>(guard: &BoxGuard, refusal: crate::refusal::Refusal) -> Progress<B, W> {
-    Progress::Refuse(Refused {
-        guard: guard.name(),
-        refusal,
-    })
 }
 
 impl stack::Sealed for GuardList {}
@@ -140,16 +129,16 @@ impl<B> RunGuards<B> for GuardList {
         head: &mut Head,
         hooks: &mut HookList,
     ) -> Poll<Progress<B, ListWait<B>>> {
-        let wait = wait.get_mut();
-        let guard = self.0.get(wait.at).expect("the list does not change");
-        let pass = ready!(wait.wait.as_mut().poll(cx));
-        Poll::Ready(match pass {
-            Err(refusal) => refused(guard, refusal),
-            Ok(pass) => {
-                hooks.0.push(guard.admit(pass, head));
-                let body = wait.body.take().expect("it is there until this");
-                self.run(wait.at + 1, head, body, hooks)
-            }
+        let ListWait { at, wait } = wait.get_mut();
+        let guard = self.0.get(*at).expect("the list does not change");
+        let mut hook = None;
+        let progress = ready!(guard.resume(Pin::new(wait), cx, head, &mut hook));
+        hooks.0.extend(hook);
+        Poll::Ready(match progress {
+            Progress::Pass(body) => self.run(*at + 1, head, body, hooks),
+            Progress::Refuse(refused) => Progress::Refuse(refused),
+            Progress::Answer(response) => Progress::Answer(response),
+            Progress::Wait(wait) => Progress::Wait(ListWait { at: *at, wait }),
         })
     }
 }
@@ -157,12 +146,8 @@ impl<B> RunGuards<B> for GuardList {
 /// Where a request waits in a [`GuardList`].
 pub struct ListWait<B> {
     at: usize,
-    wait: BoxWait<BoxPass>,
-    body: Option<B>,
+    wait: GuardWait<BoxWait<BoxPass>, B>,
 }
-
-// The body is not pinned.
-impl<B> Unpin for ListWait<B> {}
 
 impl<B, S> TakeReady<S> for ListWait<B>
 where

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::Response;
 use pin_project_lite::pin_project;
 
-use super::wait::replace_by_clone;
+use super::{check_log, wait::replace_by_clone};
 use crate::{
     guard::{
         Bodies, BodyGuard, Chain, Check, ExceptProbes, Guard, Head, HookStack, TakeReady, Wait,
@@ -139,20 +139,9 @@ where
         body: B,
         hold: &mut Self::Hooks,
     ) -> Progress<B, GuardWait<G::Wait, B>> {
-        match self.check(head) {
-            Check::Pass(pass) => {
-                *hold = Some(self.admit(pass, head));
-                Progress::Pass(body)
-            }
-            Check::Refuse(refusal) => Progress::Refuse(Refused {
-                guard: self.name(),
-                refusal,
-            }),
-            Check::Answer(response) => Progress::Answer(response),
-            Check::Wait(wait) => Progress::Wait(GuardWait {
-                wait,
-                body: Some(body),
-            }),
+        match check_log::is_used() {
+            false => check(self, head, body, hold),
+            true => check_log::record(self.name(), head, |head| check(self, head, body, hold)),
         }
     }
 
@@ -164,7 +153,7 @@ where
         hold: &mut Self::Hooks,
     ) -> Poll<Progress<B, Self::Wait>> {
         let this = wait.project();
-        Poll::Ready(match ready!(this.wait.poll_wait(cx)) {
+        let progress = match ready!(this.wait.poll_wait(cx)) {
             Ok(pass) => {
                 *hold = Some(self.admit(pass, head));
                 Progress::Pass(this.body.take().expect("polled after it was ready"))
@@ -173,7 +162,36 @@ where
                 guard: self.name(),
                 refusal,
             }),
-        })
+        };
+        check_log::record_end(head, &progress);
+        Poll::Ready(progress)
+    }
+}
+
+#[inline]
+fn check<G, B>(
+    guard: &G,
+    head: &mut Head,
+    body: B,
+    hold: &mut Option<G::Hook>,
+) -> Progress<B, GuardWait<G::Wait, B>>
+where
+    G: Guard,
+{
+    match guard.check(head) {
+        Check::Pass(pass) => {
+            *hold = Some(guard.admit(pass, head));
+            Progress::Pass(body)
+        }
+        Check::Refuse(refusal) => Progress::Refuse(Refused {
+            guard: guard.name(),
+            refusal,
+        }),
+        Check::Answer(response) => Progress::Answer(response),
+        Check::Wait(wait) => Progress::Wait(GuardWait {
+            wait,
+            body: Some(body),
+        }),
     }
 }
 
@@ -233,14 +251,9 @@ where
         body: B,
         _hold: &mut Self::Hooks,
     ) -> Progress<G::Body, Self::Wait> {
-        match self.guard().check(head, body) {
-            Check::Pass(body) => Progress::Pass(body),
-            Check::Refuse(refusal) => Progress::Refuse(Refused {
-                guard: self.name(),
-                refusal,
-            }),
-            Check::Answer(response) => Progress::Answer(response),
-            Check::Wait(wait) => Progress::Wait(BodyWait { wait }),
+        match check_log::is_used() {
+            false => check_body(self, head, body),
+            true => check_log::record(self.name(), head, |head| check_body(self, head, body)),
         }
     }
 
@@ -251,15 +264,35 @@ where
         head: &mut Head,
         _hold: &mut Self::Hooks,
     ) -> Poll<Progress<G::Body, Self::Wait>> {
-        Poll::Ready(
-            match ready!(self.guard().poll_check(wait.project().wait, cx, head)) {
-                Ok(body) => Progress::Pass(body),
-                Err(refusal) => Progress::Refuse(Refused {
-                    guard: self.name(),
-                    refusal,
-                }),
-            },
-        )
+        let progress = match ready!(self.guard().poll_check(wait.project().wait, cx, head)) {
+            Ok(body) => Progress::Pass(body),
+            Err(refusal) => Progress::Refuse(Refused {
+                guard: self.name(),
+                refusal,
+            }),
+        };
+        check_log::record_end(head, &progress);
+        Poll::Ready(progress)
+    }
+}
+
+#[inline]
+fn check_body<G, B>(
+    bodies: &Bodies<G>,
+    head: &mut Head,
+    body: B,
+) -> Progress<G::Body, BodyWait<G::Wait>>
+where
+    G: BodyGuard<B>,
+{
+    match bodies.guard().check(head, body) {
+        Check::Pass(body) => Progress::Pass(body),
+        Check::Refuse(refusal) => Progress::Refuse(Refused {
+            guard: bodies.name(),
+            refusal,
+        }),
+        Check::Answer(response) => Progress::Answer(response),
+        Check::Wait(wait) => Progress::Wait(BodyWait { wait }),
     }
 }
 
