@@ -3,7 +3,7 @@
 //! 1. Each request has one span, except health probes. It has the semantic conventions of HTTP
 //!    servers and of generative AI, and what the audit record has of the decision; no prompts, no
 //!    completions, no credentials and no addresses of clients. Each attempt at an upstream is a
-//!    child of it, by the conventions of HTTP clients.
+//!    child of it, by the conventions of HTTP clients, and so is each guard, with `guard_spans`.
 //! 2. A client decides nothing by its `traceparent`, unless `trust_incoming` permits it. The
 //!    headers of a client's trace, and its `baggage`, are removed. Upstreams get the span of the
 //!    attempt as their parent.
@@ -39,6 +39,7 @@ mod collector;
 mod conventions;
 mod export;
 mod export_log;
+mod guard_spans;
 mod instruments;
 mod request_span;
 mod trace_headers;
@@ -131,6 +132,7 @@ impl Telemetry {
                 tracer: tracing.tracer(NAME),
                 instruments,
                 trust: self.config.trust_incoming,
+                guard_spans: self.config.guard_spans,
                 scheme: if self.is_https { "https" } else { "http" },
                 models,
             }),
@@ -152,6 +154,7 @@ struct Requests {
     tracer: SdkTracer,
     instruments: Option<Instruments>,
     trust: TrustIncoming,
+    guard_spans: bool,
     scheme: &'static str,
     models: Models,
 }

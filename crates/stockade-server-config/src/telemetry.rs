@@ -26,6 +26,8 @@ pub struct TelemetryConfig {
     pub resource_attributes: BTreeMap<String, String>,
     /// What a `traceparent` of a client decides.
     pub trust_incoming: TrustIncoming,
+    /// Whether each guard that checks a request has a span.
+    pub guard_spans: bool,
     /// Whether metrics are sent, too.
     pub metrics: bool,
 }
@@ -40,6 +42,7 @@ impl Default for TelemetryConfig {
             service_name: None,
             resource_attributes: BTreeMap::new(),
             trust_incoming: TrustIncoming::default(),
+            guard_spans: false,
             metrics: true,
         }
     }

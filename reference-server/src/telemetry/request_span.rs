@@ -22,6 +22,7 @@ use stockade_core::context::RequestContext;
 use super::{
     Requests,
     conventions::{OTHER, bounded, gen_ai, gen_ai_response, known_method},
+    guard_spans,
     instruments::ModelUse,
     trace_headers,
 };
@@ -80,6 +81,9 @@ impl RequestSpan {
                 KeyValue::new("url.scheme", requests.scheme),
             ]);
         let span = requests.tracer.build_with_context(span, &origin.parent);
+        if requests.guard_spans && span.is_recording() {
+            context.record_checks();
+        }
         Self {
             requests,
             span,
@@ -238,6 +242,11 @@ impl RequestSpan {
 impl Drop for RequestSpan {
     fn drop(&mut self) {
         let facts = Facts::of(self);
+        guard_spans::record(
+            &self.requests.tracer,
+            &self.context(),
+            self.context.checks(),
+        );
         self.record_span(&facts);
         self.record_metrics(&facts);
         self.span.end();
