@@ -32,7 +32,8 @@ const MAX_BATCH: usize = 64;
 const MAX_IN_FLIGHT: usize = 2;
 
 /// Each batch has a cost of its own, in Redis and here. Therefore a second one is sent only when it
-/// has as many calls as the first: under load, both fill.
+/// has as many calls as the first: under load, both fill. A lease is sent as soon as possible: many
+/// requests may wait for it.
 pub(super) struct Batcher {
     calls: mpsc::Receiver<PendingCall>,
     /// What was received, and not sent.
@@ -105,7 +106,8 @@ impl Batcher {
     fn is_due(&self) -> bool {
         !self.batch.is_empty()
             && self.in_flight.len() < MAX_IN_FLIGHT
-            && self.batch.len() >= self.calls_in_flight.min(MAX_BATCH)
+            && (self.batch.len() >= self.calls_in_flight.min(MAX_BATCH)
+                || self.batch.iter().any(PendingCall::is_lease))
     }
 
     fn send(&mut self) {

@@ -32,6 +32,10 @@ impl PendingCall {
             Self::Settle { .. } | Self::Lease(_) => true,
         }
     }
+
+    pub(super) fn is_lease(&self) -> bool {
+        matches!(self, Self::Lease(_))
+    }
 }
 
 /// One bucket of a call.
