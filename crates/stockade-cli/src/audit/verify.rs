@@ -29,8 +29,7 @@ use crate::{
 Each batch of records ends in a seal (HMAC-SHA-256) over its bytes and the previous seal, which
 detects lines that were changed, added, removed or moved. The head, a signed file next to the
 log or a row of the database, stores the end of the log, and detects records that were removed
-from it. Records sealed
-with an earlier key can only be verified if that key is given as well.
+from it. Records sealed with an earlier key can only be verified if that key is given as well.
 
 Examples:
   stockade audit verify audit.log --key-file audit.key
