@@ -242,11 +242,10 @@ impl RequestSpan {
 impl Drop for RequestSpan {
     fn drop(&mut self) {
         let facts = Facts::of(self);
-        guard_spans::record(
-            &self.requests.tracer,
-            &self.context(),
-            self.context.checks(),
-        );
+        let checks = self.context.checks();
+        if !checks.is_empty() {
+            guard_spans::record(&self.requests.tracer, &self.context(), checks);
+        }
         self.record_span(&facts);
         self.record_metrics(&facts);
         self.span.end();
