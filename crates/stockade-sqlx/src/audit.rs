@@ -85,10 +85,10 @@ impl SqlSink {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let before = now.unwrap_or_default().saturating_sub(keep);
         let before = i64::try_from(before.as_secs()).unwrap_or(i64::MAX);
-        let log = self.log.clone();
+        let log = &self.log;
         let done = self
             .connection
-            .with_table(async move |table| table.prune(&log, before, PRUNE_LIMIT).await);
+            .with_table(async move |table| table.prune(log, before, PRUNE_LIMIT).await);
         if let Err(error) = done {
             // The write has succeeded; removal is tried again later.
             tracing::warn!(%error, "cannot remove old audit records");
@@ -130,10 +130,10 @@ impl SqlSinkBuilder {
             may_be_written: false,
             written: 0,
         };
-        let log = sink.log.clone();
+        let log = &sink.log;
         sink.last = sink
             .connection
-            .with_table(async move |table| table.last(&log).await)?;
+            .with_table(async move |table| table.last(log).await)?;
         Ok(sink)
     }
 }
@@ -166,25 +166,25 @@ impl Sink for SqlSink {
 
     fn reopen(&mut self) -> io::Result<()> {
         self.connection.close();
-        let log = self.log.clone();
+        let log = &self.log;
         self.connection
-            .with_table(async move |table| table.last(&log).await)
+            .with_table(async move |table| table.last(log).await)
             .map(drop)
     }
 
     fn stored_log(&mut self) -> io::Result<StoredLog> {
-        let log = self.log.clone();
+        let log = &self.log;
         let (lines, head) = self
             .connection
-            .with_table(async move |table| table.newest(&log).await)?;
+            .with_table(async move |table| table.newest(log).await)?;
         let log = (!lines.is_empty()).then(|| Box::new(io::Cursor::new(lines)) as _);
         Ok(StoredLog { log, head })
     }
 
     fn store_head(&mut self, head: &str) -> io::Result<()> {
-        let (log, head) = (self.log.clone(), head.to_owned());
+        let log = &self.log;
         self.connection
-            .with_table(async move |table| table.store_head(&log, &head).await)
+            .with_table(async move |table| table.store_head(log, head).await)
     }
 }
 

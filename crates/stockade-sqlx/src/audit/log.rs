@@ -15,8 +15,6 @@ const CHUNK: i64 = 1_000;
 /// while the log is written to.
 ///
 /// ```
-/// use std::io::BufRead;
-///
 /// use stockade_audit::{ChainKey, Verifier};
 /// use stockade_sqlx::SqlAuditLog;
 ///
