@@ -57,9 +57,6 @@ const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
 /// How long the acknowledgement of a keep-alive ping may take.
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The minimum of the timeout for heads when few connections are left.
-const MIN_TIMEOUT: Duration = Duration::from_secs(1);
-
 /// The limits of connections.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ConnectionLimits {
@@ -131,7 +128,8 @@ pub(super) async fn serve<S>(
             Ok::<_, Infallible>(response_body::wrap(response, guard, unread))
         }
     });
-    let builder = builder(limits.header_timeout(&pressure));
+    let share = rand::random();
+    let builder = builder(limits.header_timeout(&pressure, share));
     let service = TowerToHyperService::new(service);
     let mut connection =
         pin!(builder.serve_connection(TokioIo::new(FrameBudget::new(stream)), service));
@@ -147,7 +145,7 @@ pub(super) async fn serve<S>(
                 return;
             }
             () = timer.as_mut() => {
-                let header_timeout = limits.header_timeout(&pressure);
+                let header_timeout = limits.header_timeout(&pressure, share);
                 match limits.state(in_flight.activity(), header_timeout) {
                     ConnectionState::Active(instant) => {
                         idle = false;
@@ -228,12 +226,10 @@ impl ConnectionLimits {
         self.header_timeout / 4
     }
 
-    /// How long a handshake, a head or the next request may take.
-    pub(super) fn header_timeout(&self, pressure: &Pressure) -> Duration {
-        match pressure.is_high() {
-            true => (self.header_timeout / 4).max(MIN_TIMEOUT),
-            false => self.header_timeout,
-        }
+    /// How long a handshake, a head or the next request may take, on the connection with this share
+    /// (see [`Pressure::shorten`]).
+    pub(super) fn header_timeout(&self, pressure: &Pressure, share: f64) -> Duration {
+        pressure.shorten(self.header_timeout, share)
     }
 }
 

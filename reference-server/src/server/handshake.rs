@@ -22,7 +22,7 @@ pub(super) async fn serve(
     pressure: Pressure,
     mut shutdown: watch::Receiver<ShutdownSignal>,
 ) {
-    let timeout = limits.header_timeout(&pressure);
+    let timeout = limits.header_timeout(&pressure, rand::random());
     let stream = tokio::select! {
         handshake = time::timeout(timeout, tls.accept(stream)) => match handshake {
             Ok(Ok(stream)) => stream,

@@ -82,7 +82,7 @@ async fn a_trusted_proxy_holds_more() {
 #[tokio::test]
 async fn idle_connections_are_closed_earlier_when_few_are_left() {
     let lines = "[server]\nmax_connections = 8\nmax_connections_per_address = 8\n\
-                 header_timeout_secs = 20\n";
+                 header_timeout_secs = 12\n";
     let server = TestServer::start_with(lines).await;
     let start = Instant::now();
     let mut idle = JoinSet::new();
@@ -94,5 +94,5 @@ async fn idle_connections_are_closed_earlier_when_few_are_left() {
     for _ in 0..2 {
         assert!(idle.join_next().await.unwrap().unwrap());
     }
-    assert!(start.elapsed().as_secs() < 18, "{:?}", start.elapsed());
+    assert!(start.elapsed().as_secs() < 12, "{:?}", start.elapsed());
 }
