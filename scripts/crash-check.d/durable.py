@@ -12,15 +12,19 @@ import trace
 CHANGES = ("write", "pwrite64", "writev", "sendfile", "copy_file_range", "ftruncate")
 
 
-def lost(command, folder, output, environment):
-    """Runs a command in a folder; returns the paths below it that a crash may take, with the reason."""
-    paths, contents, names = {}, set(), set()
+def lost(command, folder, output, environment, unsynced=(), use=None):
+    """Runs a command in a folder, and `use` meanwhile; returns the paths below the folder that a crash may
+    take, with the reason.
+
+    The contents of the unsynced paths were written before, by a process that was killed.
+    """
     root = str(folder.resolve())
+    paths, contents, names = {}, {os.path.join(root, path) for path in unsynced}, set()
 
     def absolute(text):
         return os.path.normpath(os.path.join(root, os.fsdecode(text)))
 
-    for call, arguments, texts, result in trace.run(command, folder, output, environment):
+    for call, arguments, texts, result in trace.run(command, folder, output, environment, use):
         first = int(number[0]) if (number := re.match(r"\d+", arguments)) else None
         if call == "openat":
             paths[result] = absolute(texts[0])

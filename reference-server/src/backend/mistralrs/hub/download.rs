@@ -9,7 +9,7 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{Read, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
     thread,
     time::Duration,
@@ -86,7 +86,18 @@ impl Download<'_> {
         }
         self.verify()?;
         let _ = fs::remove_file(self.etag_file());
-        fs::rename(self.part(), &self.blob).map_err(|error| HubError::disk(&self.blob, &error))
+        self.publish()
+            .map_err(|error| HubError::disk(&self.blob, &error))
+    }
+
+    /// Gives the file its name, after its bytes are on the disk: what has the name is not verified
+    /// again. A process that was killed may have written them.
+    fn publish(&self) -> io::Result<()> {
+        OpenOptions::new()
+            .append(true)
+            .open(self.part())?
+            .sync_all()?;
+        fs::rename(self.part(), &self.blob)
     }
 
     fn attempt(&self, report: &mut dyn FnMut(u64)) -> Result<Attempt, HubError> {
@@ -173,7 +184,6 @@ impl Download<'_> {
             file.write_all(&buffer[..read]).map_err(disk)?;
             report(at);
         }
-        file.sync_all().map_err(disk)?;
         match at == self.file.size {
             true => Ok(Attempt::Complete),
             false => Ok(Attempt::Broken(at - start)),
