@@ -42,8 +42,8 @@ static LOG: LazyLock<(Memory, AuditLog)> = LazyLock::new(|| {
 fuzz_target!(|texts: (String, String, String)| {
     let (memory, log) = &*LOG;
     let (user, subject, detail) = texts;
-    // The id of a principal is recorded as it is.
-    let user = user.replace(SECRET, "");
+    // Ids are recorded as they are.
+    let [user, subject] = [user, subject].map(|id| id.replace(SECRET, "-"));
     let event = SecurityEvent::new(EventKind::Banned)
         .user(user)
         .subject(subject)
