@@ -201,7 +201,7 @@ async fn repeat_request(
 
 /// Sends half a head, and opens a new connection when the server closes this one.
 async fn hold_connection(server: SocketAddr, number: u32, tally: Tally) {
-    // 2,000 a second.
+    // All of them within a second.
     time::sleep(Duration::from_micros(500) * (number % 2_000)).await;
     loop {
         let held = async {

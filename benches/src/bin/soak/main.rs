@@ -2,6 +2,7 @@
 
 mod attack;
 mod good;
+mod report;
 mod server;
 mod wire;
 
@@ -18,8 +19,7 @@ use rustix::{
     process::setpriority_process,
     thread::{CpuSet, sched_setaffinity},
 };
-use serde::Serialize;
-use stockade_benches::{Upstream, Usage, build_server, number, raise_descriptor_limit};
+use stockade_benches::{Upstream, Usage, build_server, raise_descriptor_limit};
 use tokio::{
     runtime::{self, Handle},
     task::JoinSet,
@@ -27,14 +27,9 @@ use tokio::{
 };
 
 use attack::{Attack, Tally};
-use good::Latencies;
+use report::{HEAD, Row, Summary};
 use server::Server;
 
-/// How much slower than in quiet times the good client may be.
-const MAX_RATIO: f64 = 2.0;
-/// What the memory may grow by from the first round to the last, in MiB. The allocator keeps some
-/// of the busiest moment.
-const MAX_GROWTH: f64 = 64.0;
 /// The `nice` value of the threads of attackers.
 const LOWEST_PRIORITY: i32 = 19;
 /// Connections that clients have left are closed within this time.
@@ -51,7 +46,7 @@ Examples:
 /// The server runs on one processor, everything else on the others, where attackers give way to the
 /// good client: what they take from it is no fault of the server. For each attack: the latency of
 /// the good client in quiet times before it and during it, the answers to the attackers, and the
-/// memory, descriptors and threads of the server after it.
+/// memory, descriptors and threads of the server after it. At the end, the medians of all rounds.
 #[derive(Debug, Parser)]
 #[command(after_help = EXAMPLES, max_term_width = 90)]
 struct Cli {
@@ -70,47 +65,10 @@ struct Cli {
     /// Prints JSON lines instead of a table
     #[arg(long)]
     json: bool,
-    /// Exits with 1 if the good client is refused or twice as slow, an answer is a 5xx, or the
-    /// server grows
+    /// Exits with 1 if the good client is refused or, in the median of the rounds, twice as slow, an
+    /// answer is a 5xx, or the server grows
     #[arg(long)]
     strict: bool,
-}
-
-/// What one attack did.
-#[derive(Debug, Serialize)]
-struct Row {
-    round: u32,
-    attack: &'static str,
-    quiet: Latencies,
-    attacked: Latencies,
-    answers: Tally,
-    memory_mib: f64,
-    descriptors: usize,
-    threads: i64,
-}
-
-impl Row {
-    fn ratio(&self) -> f64 {
-        self.attacked.p99_ms / self.quiet.p99_ms
-    }
-
-    /// What is wrong with it.
-    fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
-        let failed = self.quiet.failed + self.attacked.failed;
-        if failed > 0 {
-            problems.push(format!("{failed} requests of the good client failed"));
-        }
-        if self.ratio() > MAX_RATIO {
-            let ratio = number(self.ratio());
-            problems.push(format!("the good client was {ratio} times as slow"));
-        }
-        let errors = self.answers.server_errors();
-        if errors > 0 {
-            problems.push(format!("{errors} answers to attackers were a 5xx"));
-        }
-        problems
-    }
 }
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -176,7 +134,7 @@ async fn run(
             let row = attacked(&server, *attack, round, length, attackers).await?;
             match cli.json {
                 true => writeln!(out, "{}", serde_json::to_string(&row)?)?,
-                false => writeln!(out, "{}", line(&row))?,
+                false => writeln!(out, "{row}")?,
             }
             out.flush()?;
             rows.push(row);
@@ -185,15 +143,12 @@ async fn run(
             break;
         }
     }
+    let summary = Summary::new(&rows);
+    if !cli.json {
+        write!(out, "{summary}")?;
+    }
     let mut err = io::stderr();
-    let mut problems: Vec<_> = rows
-        .iter()
-        .flat_map(|row| {
-            let named = move |problem| format!("{}, round {}: {problem}", row.attack, row.round);
-            row.problems().into_iter().map(named)
-        })
-        .collect();
-    problems.extend(growth(&rows));
+    let problems = summary.problems(&rows);
     for problem in &problems {
         writeln!(err, "problem: {problem}")?;
     }
@@ -235,49 +190,4 @@ async fn attacked(
         descriptors,
         threads,
     })
-}
-
-/// What the server has more of after the last round than after the first.
-fn growth(rows: &[Row]) -> Vec<String> {
-    let last = rows.last().map_or(0, |row| row.round);
-    let of_round = |round| rows.iter().filter(move |row| row.round == round);
-    let memory = |round| {
-        of_round(round)
-            .map(|row| row.memory_mib)
-            .fold(0.0, f64::max)
-    };
-    let descriptors = |round| of_round(round).map(|row| row.descriptors).max();
-    let threads = |round| of_round(round).map(|row| row.threads).max();
-    let mut problems = Vec::new();
-    if memory(last) > memory(1) + MAX_GROWTH {
-        let (first, last) = (number(memory(1)), number(memory(last)));
-        problems.push(format!("the memory grew from {first} to {last} MiB"));
-    }
-    // Idle connections of the clients of one round differ by a few.
-    if descriptors(last) > descriptors(1).map(|count| count + 64) {
-        problems.push("the server keeps descriptors".to_owned());
-    }
-    if threads(last) > threads(1) {
-        problems.push("the server keeps threads".to_owned());
-    }
-    problems
-}
-
-const HEAD: &str = "\
-| round | attack | answers to attackers | good client, p99 ms: quiet | attacked | ratio | MiB | descriptors | threads |
-|---:|---|---|---:|---:|---:|---:|---:|---:|";
-
-fn line(row: &Row) -> String {
-    format!(
-        "| {} | {} | {} | {:.2} | {:.2} | {} | {} | {} | {} |",
-        row.round,
-        row.attack,
-        row.answers,
-        row.quiet.p99_ms,
-        row.attacked.p99_ms,
-        number(row.ratio()),
-        number(row.memory_mib),
-        row.descriptors,
-        row.threads,
-    )
 }
