@@ -93,7 +93,7 @@ impl Server {
         let hosts = HostGuard::new(&config.server.hosts)?;
         // Before anything is counted, so that all metrics are described.
         let prometheus = prometheus::install();
-        let telemetry = Telemetry::open(config)?;
+        let telemetry = Telemetry::open(config, prometheus::DURATION_BUCKETS)?;
         let max_connections = descriptors::connection_limit(config.server.max_connections.get());
         let tls = config.server.tls.as_ref().map(WatchedTls::open);
         let tls = tls.transpose()?;
@@ -210,6 +210,7 @@ impl Server {
             sources: sources.clone(),
             models: models.clone(),
             compatibility: self.config.metrics.compatibility.clone(),
+            exemplars: self.telemetry.as_ref().map(Telemetry::exemplars),
         });
         let metrics = self.metrics.map(|metrics| {
             let listener = metrics.listener(prometheus.clone(), self.connections);

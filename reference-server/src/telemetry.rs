@@ -10,7 +10,7 @@
 //! 3. An export never delays a request. Spans wait in a queue of fixed length, are dropped when it
 //!    is full, and are counted.
 //! 4. OTLP metrics are recorded with the span, in one place for models in this process and of
-//!    upstreams. The metrics in Prometheus format are independent of them.
+//!    upstreams. The metrics in Prometheus format are independent of them, but get exemplars.
 
 use std::{sync::Arc, time::Duration};
 
@@ -37,10 +37,12 @@ use tokio::task;
 mod attempt_span;
 mod collector;
 mod conventions;
+mod exemplars;
 mod export;
 mod export_log;
 mod guard_spans;
 mod instruments;
+mod open_metrics;
 mod request_span;
 mod trace_headers;
 
@@ -52,6 +54,7 @@ use crate::{
 };
 pub(crate) use attempt_span::AttemptSpan;
 use collector::CollectorClient;
+pub(crate) use exemplars::Exemplars;
 use export::BoundedSpans;
 use export_log::{DROPPED_SPANS, EXPORT_FAILURES, ExportLog};
 use instruments::Instruments;
@@ -72,14 +75,19 @@ pub(crate) struct Telemetry {
     spans: SpanExporter,
     metrics: Option<MetricExporter>,
     log: Arc<ExportLog>,
+    exemplars: Exemplars,
 }
 
 impl Telemetry {
-    /// Reads the files of the settings; `None` without `[telemetry]`.
+    /// Reads the files of the settings; `None` without `[telemetry]`. Exemplars are those of a
+    /// histogram with these bounds.
     ///
     /// # Errors
     /// Returns an error if a file cannot be read or a setting is invalid.
-    pub(crate) fn open(config: &Config) -> Result<Option<Self>, StartError> {
+    pub(crate) fn open(
+        config: &Config,
+        bounds: &'static [f64],
+    ) -> Result<Option<Self>, StartError> {
         let Some(telemetry) = &config.telemetry else {
             return Ok(None);
         };
@@ -101,7 +109,13 @@ impl Telemetry {
                 .transpose()
                 .map_err(invalid)?,
             log,
+            exemplars: Exemplars::new(bounds),
         }))
+    }
+
+    /// The exemplars of the requests that it will trace.
+    pub(crate) fn exemplars(&self) -> Exemplars {
+        self.exemplars.clone()
     }
 
     /// Starts the threads that export.
@@ -135,6 +149,7 @@ impl Telemetry {
                 guard_spans: self.config.guard_spans,
                 scheme: if self.is_https { "https" } else { "http" },
                 models,
+                exemplars: self.exemplars,
             }),
             tracing,
             metering,
@@ -157,6 +172,7 @@ struct Requests {
     guard_spans: bool,
     scheme: &'static str,
     models: Models,
+    exemplars: Exemplars,
 }
 
 impl RunningTelemetry {

@@ -54,8 +54,8 @@ def write_secrets(folder):
 
 
 @contextlib.contextmanager
-def started(program, folder, key_names):
-    """Starts the server and its model server, and yields them with the keys."""
+def started(program, folder, key_names, section=""):
+    """Starts the server, with one more section, and its model server, and yields them with the keys."""
     model = ModelServer()
     threading.Thread(target=model.serve_forever, daemon=True).start()
     gateway = Gateway(program, folder, free_port(), model)
@@ -63,7 +63,7 @@ def started(program, folder, key_names):
     keys = {name: gateway.key(name) for name in key_names}
     keys["metrics"] = gateway.key("metrics", "metrics:read")
     config = folder / "stockade.toml"
-    config.write_text(configuration(folder, gateway.port, model.server_port))
+    config.write_text(configuration(folder, gateway.port, model.server_port) + section)
     command = [program, "serve", "--config", config]
     with running(command, gateway.port, folder / "server.log"):
         yield gateway, keys

@@ -8,7 +8,10 @@ use std::{
 };
 
 use axum::{Router, extract::State, routing::get};
-use http::header::CONTENT_TYPE;
+use http::{
+    HeaderMap, HeaderName,
+    header::{ACCEPT, CONTENT_TYPE},
+};
 use metrics::{describe_counter, describe_gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use stockade::Fence;
@@ -22,12 +25,13 @@ use crate::{
     api::{FALLBACKS, routes},
     models::Models,
     reload::PENDING_SETTINGS,
-    telemetry, tls,
+    telemetry::{self, Exemplars},
+    tls,
     upstream::metrics as upstream,
 };
 
 /// The histogram buckets for durations, in seconds: from a refusal to a long chat.
-const DURATION_BUCKETS: &[f64] = &[
+pub(super) const DURATION_BUCKETS: &[f64] = &[
     0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
 ];
 
@@ -139,6 +143,8 @@ pub(super) struct Scrape {
     pub(super) models: Models,
     /// Other names to show.
     pub(super) compatibility: Vec<MetricNames>,
+    /// Only OpenMetrics has them; `None` without traces.
+    pub(super) exemplars: Option<Exemplars>,
 }
 
 /// The `/metrics` route.
@@ -177,9 +183,14 @@ fn record_load(models: &Models) {
     }
 }
 
+/// The text format of Prometheus.
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
 async fn render(
     State(scrape): State<Arc<Scrape>>,
-) -> ([(http::HeaderName, &'static str); 1], String) {
+    headers: HeaderMap,
+) -> ([(HeaderName, &'static str); 1], String) {
     scrape.fence.record_gauges();
     scrape.sources.record();
     record_load(&scrape.models);
@@ -188,6 +199,48 @@ async fn render(
     if scrape.compatibility.contains(&MetricNames::Cortex) {
         cortex::add(&mut text);
     }
-    let format = "text/plain; version=0.0.4; charset=utf-8";
+    let (format, text) = match &scrape.exemplars {
+        Some(exemplars) if accepts_open_metrics(&headers) => {
+            (OPEN_METRICS, exemplars.open_metrics(&text))
+        }
+        _ => (TEXT, text),
+    };
     ([(CONTENT_TYPE, format)], text)
+}
+
+/// Whether the client lists OpenMetrics, as Prometheus does. Others get the format without a
+/// negotiation.
+fn accepts_open_metrics(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(ACCEPT).iter();
+    let mut ranges = accepted.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    ranges.any(|range| {
+        let mut parts = range.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        let is_named = parts
+            .next()
+            .is_some_and(|name| name.eq_ignore_ascii_case(b"application/openmetrics-text"));
+        is_named && !parts.any(|part| part == b"q=0")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_clients_that_list_open_metrics_get_it() {
+        for (accept, expected) in [
+            (
+                "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+                true,
+            ),
+            ("text/plain, Application/OpenMetrics-Text; q=0.2", true),
+            ("application/openmetrics-text;q=0", false),
+            ("text/plain;version=0.0.4", false),
+            ("*/*", false),
+        ] {
+            let headers = HeaderMap::from_iter([(ACCEPT, accept.parse().unwrap())]);
+            assert_eq!(accepts_open_metrics(&headers), expected, "{accept}");
+        }
+        assert!(!accepts_open_metrics(&HeaderMap::new()));
+    }
 }

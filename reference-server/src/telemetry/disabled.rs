@@ -13,7 +13,10 @@ impl Telemetry {
     ///
     /// # Errors
     /// Returns an error if it does.
-    pub(crate) fn open(config: &Config) -> Result<Option<Self>, StartError> {
+    pub(crate) fn open(
+        config: &Config,
+        _bounds: &'static [f64],
+    ) -> Result<Option<Self>, StartError> {
         match &config.telemetry {
             None => Ok(None),
             Some(_) => Err(StartError::new(
@@ -21,6 +24,10 @@ impl Telemetry {
                  stockade-server with the feature `otel`, or remove the section",
             )),
         }
+    }
+
+    pub(crate) fn exemplars(&self) -> Exemplars {
+        match *self {}
     }
 
     pub(crate) fn start(self, _models: Models) -> Self {
@@ -33,6 +40,15 @@ impl Telemetry {
 
     pub(crate) async fn shutdown(self) {
         match self {}
+    }
+}
+
+/// There are none.
+pub(crate) enum Exemplars {}
+
+impl Exemplars {
+    pub(crate) fn open_metrics(&self, _text: &str) -> String {
+        match *self {}
     }
 }
 

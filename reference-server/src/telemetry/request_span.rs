@@ -17,7 +17,7 @@ use opentelemetry::{
     trace::{Span as _, SpanBuilder, SpanKind, Status, TraceContextExt as _, Tracer as _},
 };
 use opentelemetry_sdk::trace::Span;
-use stockade_core::context::RequestContext;
+use stockade_core::context::{MatchedRoute, RequestContext};
 
 use super::{
     Requests,
@@ -230,6 +230,14 @@ impl RequestSpan {
         });
     }
 
+    fn record_exemplar(&self) {
+        // As in the metric.
+        let route = self.context.route().map_or("-", MatchedRoute::as_str);
+        let seconds = self.started.elapsed().as_secs_f64();
+        let exemplars = &self.requests.exemplars;
+        exemplars.record(route, seconds, self.span.span_context());
+    }
+
     /// The name of the model, if it is one of the server's: other names would be series of
     /// metrics that clients choose.
     fn served_model(&self) -> Option<String> {
@@ -248,6 +256,7 @@ impl Drop for RequestSpan {
         }
         self.record_span(&facts);
         self.record_metrics(&facts);
+        self.record_exemplar();
         self.span.end();
     }
 }

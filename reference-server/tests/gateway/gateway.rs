@@ -183,9 +183,14 @@ impl Gateway {
     }
 
     pub(crate) async fn metrics(&self) -> String {
+        let response = self.scrape().send().await.unwrap();
+        response.text().await.unwrap()
+    }
+
+    /// A request for the metrics.
+    pub(crate) fn scrape(&self) -> RequestBuilder {
         let url = format!("http://{}/metrics", self.address);
-        let request = self.client.get(url).bearer_auth(METRICS_KEY);
-        request.send().await.unwrap().text().await.unwrap()
+        self.client.get(url).bearer_auth(METRICS_KEY)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Traces and metrics, as an OpenTelemetry collector receives them.
 
 mod attempts;
+mod exemplars;
 mod guards;
 mod model_responses;
 
