@@ -21,8 +21,8 @@
 //! 7. Keys are `stockade:{namespace}:…`. Text chosen by clients is stored as a digest only.
 //!
 //! # Before you deploy
-//! - Use Redis 6.2 or later (tested with 7.0), or Valkey, with `noeviction`: an evicted key is
-//!   a forgotten debt. When memory is exhausted, the failure policy decides.
+//! - Use Redis 6.2 or later (tested with 7.0), or Valkey (tested with 8.0), with `noeviction`:
+//!   an evicted key is a forgotten debt. When memory is exhausted, the failure policy decides.
 //! - The user needs `EVALSHA`, `SCRIPT LOAD`, `TIME` and the commands of strings, hashes,
 //!   sorted sets and streams, on keys `stockade:*`.
 //! - A cluster keeps a [`Namespace`] on one server, and the connection follows it. Services

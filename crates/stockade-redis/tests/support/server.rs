@@ -1,6 +1,8 @@
-//! A temporary Redis server on a free port, with a password.
+//! A temporary Redis server on a free port, with a password; or the program that `REDIS_SERVER`
+//! names, such as `valkey-server`.
 
 use std::{
+    env,
     io::ErrorKind,
     process::{Child, Command, Stdio},
 };
@@ -51,7 +53,8 @@ impl Server {
     pub fn restart(&mut self) {
         assert!(self.child.is_none(), "it runs");
         let port = self.port.to_string();
-        let spawned = Command::new("redis-server")
+        let program = env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned());
+        let spawned = Command::new(&program)
             .args(["--port", &port, "--bind", "127.0.0.1"])
             .args(["--requirepass", PASSWORD, "--masterauth", PASSWORD])
             .args([
@@ -70,17 +73,15 @@ impl Server {
         let client = self.client();
         let child = self.child.insert(match spawned {
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                panic!("these tests need redis-server: apt-get install redis-server")
+                panic!(
+                    "these tests need {program}: apt-get install redis-server, or scripts/valkey"
+                )
             }
             spawned => spawned.unwrap(),
         });
-        until("redis-server starts", || {
+        until("the server of Redis starts", || {
             let ended = child.try_wait().unwrap();
-            assert!(
-                ended.is_none(),
-                "redis-server: {}",
-                ended.unwrap_or_default()
-            );
+            assert!(ended.is_none(), "{program}: {}", ended.unwrap_or_default());
             client.get_connection().is_ok()
         });
     }
