@@ -2,6 +2,7 @@
 
 import json
 import re
+import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -15,6 +16,14 @@ def fetch(url, headers=None):
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(urllib.request.Request(url, headers=headers or {}), timeout=10) as response:
         return response.read().decode()
+
+
+def is_ready(prometheus):
+    """It listens before it has read its storage, and answers with 503 until then."""
+    try:
+        return fetch(f"{prometheus}/-/ready")
+    except urllib.error.HTTPError:
+        return None
 
 
 def scrapes_all_metrics_and_exemplars(server, folder):
@@ -37,7 +46,9 @@ def scrapes_all_metrics_and_exemplars(server, folder):
         command = ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}"]
         command += [f"--web.listen-address=127.0.0.1:{port}", "--enable-feature=exemplar-storage"]
         with running(command, port, folder / "prometheus.log"):
-            compare(f"http://127.0.0.1:{port}/api/v1", url, keys["metrics"])
+            prometheus = f"http://127.0.0.1:{port}"
+            until(lambda: is_ready(prometheus), "Prometheus is ready")
+            compare(f"{prometheus}/api/v1", url, keys["metrics"])
 
 
 def compare(prometheus, url, key):
